@@ -1,0 +1,51 @@
+"""Messages that the package service publishes, version 1."""
+
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+from shared_contracts.domain_types import ConfirmationType, OwnerId, PackageDescription
+from shared_contracts.message import DeliveryMessage, Topic
+
+
+class PackageReady(DeliveryMessage):
+    """The package is registered and may be shipped."""
+
+    message_type: ClassVar[str] = "dronedelivery.package_service.package_ready.v1"
+    topic: ClassVar[Topic] = Topic.DELIVERY
+
+    owner_id: OwnerId
+    package_id: UUID
+    package: PackageDescription
+    confirmation_required: ConfirmationType
+    """How the handover of this package is to be confirmed."""
+
+
+class PackageRejectionReason(StrEnum):
+    TOO_HEAVY = "too_heavy"
+    """The weight is above the limit of the package's size."""
+    TAG_NOT_ALLOWED = "tag_not_allowed"
+    """The handling tag is forbidden or not one of the known ones."""
+    REQUEST_EXPIRED = "request_expired"
+    """The request reached the package service after its deadline."""
+
+
+class PackageRejected(DeliveryMessage):
+    """The package cannot be shipped."""
+
+    message_type: ClassVar[str] = "dronedelivery.package_service.package_rejected.v1"
+    topic: ClassVar[Topic] = Topic.DELIVERY
+
+    owner_id: OwnerId
+    reason: PackageRejectionReason
+    description: str
+    """One sentence for people."""
+
+
+class PackageWithdrawn(DeliveryMessage):
+    """Compensation: the package of a failed or cancelled delivery will not be shipped."""
+
+    message_type: ClassVar[str] = "dronedelivery.package_service.package_withdrawn.v1"
+    topic: ClassVar[Topic] = Topic.DELIVERY
+
+    package_id: UUID
