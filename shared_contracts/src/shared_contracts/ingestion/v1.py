@@ -34,6 +34,7 @@ class DeliveryRescheduleRequested(DeliveryMessage):
     message_type: ClassVar[str] = "dronedelivery.ingestion.delivery_reschedule_requested.v1"
     topic: ClassVar[Topic] = Topic.DELIVERY
 
+    owner_id: OwnerId
     pickup_time: AwareDatetime
     deadline: AwareDatetime
 

@@ -4,6 +4,8 @@ from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
+from pydantic import AwareDatetime
+
 from shared_contracts.domain_types import ConfirmationType, OwnerId, PackageDescription
 from shared_contracts.message import DeliveryMessage, Topic
 
@@ -19,6 +21,8 @@ class PackageReady(DeliveryMessage):
     package: PackageDescription
     confirmation_required: ConfirmationType
     """How the handover of this package is to be confirmed."""
+    deadline: AwareDatetime
+    """The deadline of the request: until then the drone scheduler may still find a drone."""
 
 
 class PackageRejectionReason(StrEnum):
