@@ -16,7 +16,7 @@ OwnerId = Annotated[str, Field(min_length=1, max_length=128)]
 class Value(BaseModel):
     """A value that several messages carry."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Location(Value):
@@ -31,6 +31,8 @@ class Location(Value):
 
 
 class PackageSize(StrEnum):
+    """The size classes of packages."""
+
     SMALL = "Small"
     MEDIUM = "Medium"
     LARGE = "Large"
@@ -40,6 +42,7 @@ class PackageDescription(Value):
     """What is to be carried."""
 
     size: PackageSize
+    """The size class, which limits the weight."""
     weight_kg: Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)]
     """Kilograms, packaging included."""
     tag: Annotated[str, Field(max_length=64)] = ""
@@ -50,9 +53,13 @@ class ConfirmationType(StrEnum):
     """How the recipient confirms the handover."""
 
     FINGERPRINT = "FingerPrint"
+    """The recipient's fingerprint."""
     PICTURE = "Picture"
+    """A picture of the handover."""
     VOICE = "Voice"
+    """The recipient's voice."""
     NONE = "None"
+    """No confirmation: landing at the drop-off is enough."""
 
 
 class DeliveryStage(StrEnum):
@@ -65,10 +72,15 @@ class DeliveryStage(StrEnum):
     RESCHEDULED = "Rescheduled"
     """As Created, with another pickup time than first asked for."""
     HEADED_TO_PICKUP = "HeadedToPickup"
+    """The drone is on the way to the pickup."""
     HEADED_TO_DROPOFF = "HeadedToDropoff"
+    """The package is on board and on the way to the drop-off."""
     COMPLETED = "Completed"
+    """The package was handed over."""
     CANCELLED = "Cancelled"
+    """Ended at the owner's wish, before the package was on board."""
     FAILED = "Failed"
+    """It will not happen, for a reason that nobody wished for."""
 
     @property
     def is_terminal(self) -> bool:
@@ -82,6 +94,7 @@ class FlightSummary(Value):
     """What a drone flew for one delivery, from its telemetry."""
 
     drone_id: UUID
+    """The drone that flew."""
     departed_at: AwareDatetime
     """When the drone left for the pickup."""
     ended_at: AwareDatetime
@@ -89,6 +102,7 @@ class FlightSummary(Value):
     distance_m: Annotated[float, Field(ge=0)]
     """Metres flown between departure and end."""
     last_location: Location
+    """Where the drone was at the end."""
 
     @property
     def duration_s(self) -> float:
@@ -99,7 +113,8 @@ class ConfirmationRecord(Value):
     """Proof that the package was handed over."""
 
     type: ConfirmationType
+    """How the recipient confirmed."""
     confirmed_at: AwareDatetime
+    """When the recipient confirmed."""
     location: Location | None = None
-
-
+    """Where the handover was confirmed, None when it is not known."""

@@ -27,7 +27,7 @@ class Message(BaseModel):
     version, published side by side with the old one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False)
 
     message_type: ClassVar[str]
     """The CloudEvents `type`: `dronedelivery.<publisher>.<name>.v<version>`."""

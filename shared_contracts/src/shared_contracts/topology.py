@@ -103,6 +103,12 @@ PUBLISHERS: dict[str, tuple[Topic, ...]] = {
 }
 """The exchanges that each publisher may write to."""
 
+PUBLISHED_FOR_OTHERS: dict[str, tuple[type[Message], ...]] = {
+    # A drone that has no connection to the broker reports over HTTP.
+    "delivery": (fleet.DroneTelemetryReported,),
+}
+"""Messages that a service passes on although another publisher owns them."""
+
 
 def subscriptions_of(service: str) -> tuple[Subscription, ...]:
     """The subscriptions of one service, by its name as in `Subscription.service`."""

@@ -16,7 +16,9 @@ class DeliveryEvent(DeliveryMessage):
     topic: ClassVar[Topic] = Topic.DELIVERY_EVENTS
 
     owner_id: OwnerId
+    """The subject of the caller who asked for the delivery."""
     occurred_at: AwareDatetime
+    """When the delivery service recorded the change."""
 
 
 class DeliveryScheduled(DeliveryEvent):
@@ -25,8 +27,11 @@ class DeliveryScheduled(DeliveryEvent):
     message_type: ClassVar[str] = "dronedelivery.delivery.delivery_scheduled.v1"
 
     drone_id: UUID
+    """The drone that is booked for the delivery."""
     pickup_eta: AwareDatetime
+    """When the drone is expected at the pickup."""
     dropoff_eta: AwareDatetime
+    """When the drone is expected at the drop-off."""
 
 
 class DeliveryRescheduled(DeliveryEvent):
@@ -35,7 +40,9 @@ class DeliveryRescheduled(DeliveryEvent):
     message_type: ClassVar[str] = "dronedelivery.delivery.delivery_rescheduled.v1"
 
     pickup_time: AwareDatetime
+    """The earliest moment at which the package can now be picked up."""
     deadline: AwareDatetime
+    """The package is now to be handed over before this moment, or the delivery fails."""
 
 
 class DeliveryHeadedToPickup(DeliveryEvent):
@@ -44,7 +51,9 @@ class DeliveryHeadedToPickup(DeliveryEvent):
     message_type: ClassVar[str] = "dronedelivery.delivery.delivery_headed_to_pickup.v1"
 
     drone_id: UUID
+    """The drone that flies the delivery."""
     pickup_eta: AwareDatetime
+    """When the drone is expected at the pickup."""
 
 
 class DeliveryHeadedToDropoff(DeliveryEvent):
@@ -53,7 +62,9 @@ class DeliveryHeadedToDropoff(DeliveryEvent):
     message_type: ClassVar[str] = "dronedelivery.delivery.delivery_headed_to_dropoff.v1"
 
     drone_id: UUID
+    """The drone that flies the delivery."""
     dropoff_eta: AwareDatetime
+    """When the drone is expected at the drop-off."""
 
 
 class DeliveryCompleted(DeliveryEvent):
@@ -62,11 +73,16 @@ class DeliveryCompleted(DeliveryEvent):
     message_type: ClassVar[str] = "dronedelivery.delivery.delivery_completed.v1"
 
     confirmation: ConfirmationRecord
+    """The proof of the handover."""
     flight: FlightSummary
+    """What was flown, for utilization."""
 
 
 class DeliveryCancellationCause(StrEnum):
+    """Why a delivery was cancelled."""
+
     CUSTOMER_REQUEST = "customer_request"
+    """The owner asked for it."""
 
 
 class DeliveryCancelled(DeliveryEvent):
@@ -75,17 +91,26 @@ class DeliveryCancelled(DeliveryEvent):
     message_type: ClassVar[str] = "dronedelivery.delivery.delivery_cancelled.v1"
 
     reason: DeliveryCancellationCause
+    """Why the delivery was cancelled."""
     flight: FlightSummary | None
     """What was flown until then, None when the drone had not left."""
 
 
 class DeliveryFailureReason(StrEnum):
+    """Why a delivery will not happen."""
+
     PACKAGE_TOO_HEAVY = "package_too_heavy"
+    """The weight is above the limit of the package's size."""
     PACKAGE_TAG_NOT_ALLOWED = "package_tag_not_allowed"
+    """The handling tag is forbidden or not one of the known ones."""
     REQUEST_EXPIRED = "request_expired"
+    """The request reached the package service or the drone scheduler after its deadline."""
     NO_DRONE_AVAILABLE = "no_drone_available"
+    """Suitable drones exist, but none became free before the deadline."""
     NO_SUITABLE_DRONE = "no_suitable_drone"
+    """No drone of the fleet can carry this weight over this distance."""
     DRONE_GROUNDED = "drone_grounded"
+    """The booked drone was grounded before it took off."""
     NOT_SCHEDULED_IN_TIME = "not_scheduled_in_time"
     """The package or the drone did not answer before the join deadline."""
     DEADLINE_PASSED = "deadline_passed"
@@ -98,6 +123,7 @@ class DeliveryFailed(DeliveryEvent):
     message_type: ClassVar[str] = "dronedelivery.delivery.delivery_failed.v1"
 
     reason: DeliveryFailureReason
+    """Why the delivery will not happen."""
     description: str
     """One sentence for people."""
     flight: FlightSummary | None
@@ -105,6 +131,8 @@ class DeliveryFailed(DeliveryEvent):
 
 
 class RefusalReason(StrEnum):
+    """Why a delivery goes on as it was although its owner asked for something else."""
+
     PACKAGE_ON_BOARD = "package_on_board"
     """Cancelling is possible only until the package is handed to the drone."""
     PICKUP_UNDER_WAY = "pickup_under_way"
@@ -121,7 +149,9 @@ class DeliveryCancellationRefused(DeliveryEvent):
     message_type: ClassVar[str] = "dronedelivery.delivery.delivery_cancellation_refused.v1"
 
     reason: RefusalReason
+    """Why the delivery cannot be cancelled."""
     stage: DeliveryStage
+    """Where the delivery stood when the cancellation was refused."""
 
 
 class DeliveryRescheduleRefused(DeliveryEvent):
@@ -130,21 +160,27 @@ class DeliveryRescheduleRefused(DeliveryEvent):
     message_type: ClassVar[str] = "dronedelivery.delivery.delivery_reschedule_refused.v1"
 
     reason: RefusalReason
+    """Why the delivery keeps its times."""
     stage: DeliveryStage
+    """Where the delivery stood when the new times were refused."""
 
 
 class NotificationChannel(StrEnum):
+    """How an owner is told of a stage."""
+
     EMAIL = "Email"
     SMS = "Sms"
     WEB = "Web"
 
 
 class NotificationRequested(DeliveryEvent):
-    """The owner asked to be told of this stage. It carries no address: the notifier knows where the owner is reached."""
+    """The owner asked to be told of this stage. It carries no address: the notifier knows where to reach the owner."""
 
     message_type: ClassVar[str] = "dronedelivery.delivery.notification_requested.v1"
 
     request_id: UUID
     """The notify-me request that led to this notification."""
     channel: NotificationChannel
+    """How the owner asked to be told."""
     stage: DeliveryStage
+    """The stage that the delivery has reached."""

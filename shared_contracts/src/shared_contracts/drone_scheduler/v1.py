@@ -17,19 +17,28 @@ class DroneScheduled(DeliveryMessage):
     topic: ClassVar[Topic] = Topic.DELIVERY
 
     owner_id: OwnerId
+    """The subject of the caller who asked for the delivery."""
     drone_id: UUID
+    """The drone that is booked for the delivery."""
     drone_location: Location
     """Where the drone was when it was booked."""
     cruise_speed_mps: Annotated[float, Field(gt=0)]
     """Metres per second."""
     pickup: Location
+    """Where the package is picked up."""
     dropoff: Location
+    """Where the package is handed over."""
     pickup_time: AwareDatetime
+    """The earliest moment at which the package can be picked up."""
     deadline: AwareDatetime
+    """The package is to be handed over before this moment, or the delivery fails."""
     expedited: bool
+    """Whether the request goes before others."""
 
 
 class DroneSchedulingFailureReason(StrEnum):
+    """Why no drone will fly a delivery."""
+
     NO_DRONE_AVAILABLE = "no_drone_available"
     """Suitable drones exist, but none became free before the deadline."""
     NO_SUITABLE_DRONE = "no_suitable_drone"
@@ -47,7 +56,9 @@ class DroneSchedulingFailed(DeliveryMessage):
     topic: ClassVar[Topic] = Topic.DELIVERY
 
     owner_id: OwnerId
+    """The subject of the caller who asked for the delivery."""
     reason: DroneSchedulingFailureReason
+    """Why no drone will fly the delivery."""
     description: str
     """One sentence for people."""
 
@@ -59,3 +70,4 @@ class DroneReleased(DeliveryMessage):
     topic: ClassVar[Topic] = Topic.DELIVERY
 
     drone_id: UUID
+    """The drone that is free again."""

@@ -16,8 +16,11 @@ class DeliveryRequested(DeliveryMessage):
     topic: ClassVar[Topic] = Topic.DELIVERY_REQUESTS
 
     owner_id: OwnerId
+    """The subject of the caller who asked for the delivery."""
     pickup: Location
+    """Where the package is picked up."""
     dropoff: Location
+    """Where the package is handed over."""
     pickup_time: AwareDatetime
     """The earliest moment at which the package can be picked up."""
     deadline: AwareDatetime
@@ -25,7 +28,9 @@ class DeliveryRequested(DeliveryMessage):
     expedited: bool = False
     """Expedited requests are given drones before others."""
     confirmation_required: ConfirmationType = ConfirmationType.NONE
+    """How the recipient is to confirm the handover."""
     package: PackageDescription
+    """What is to be carried."""
 
 
 class DeliveryRescheduleRequested(DeliveryMessage):
@@ -35,12 +40,18 @@ class DeliveryRescheduleRequested(DeliveryMessage):
     topic: ClassVar[Topic] = Topic.DELIVERY
 
     owner_id: OwnerId
+    """The subject of the caller who asked for the delivery."""
     pickup_time: AwareDatetime
+    """The earliest moment at which the package could then be picked up."""
     deadline: AwareDatetime
+    """The moment before which the package would then have to be handed over."""
 
 
 class CancellationReason(StrEnum):
+    """Why a delivery is to be ended."""
+
     CUSTOMER_REQUEST = "customer_request"
+    """The owner asked for it."""
     NO_OUTCOME_IN_TIME = "no_outcome_in_time"
     """Ingestion heard of no terminal stage although the deadline is past."""
 
@@ -52,4 +63,6 @@ class DeliveryCancellationRequested(DeliveryMessage):
     topic: ClassVar[Topic] = Topic.DELIVERY
 
     owner_id: OwnerId
+    """The subject of the caller who asked for the delivery."""
     reason: CancellationReason
+    """Why the delivery is to be ended."""

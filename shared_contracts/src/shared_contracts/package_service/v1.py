@@ -17,8 +17,11 @@ class PackageReady(DeliveryMessage):
     topic: ClassVar[Topic] = Topic.DELIVERY
 
     owner_id: OwnerId
+    """The subject of the caller who asked for the delivery."""
     package_id: UUID
+    """The package, the same as the delivery: there is one package per delivery."""
     package: PackageDescription
+    """What is to be carried."""
     confirmation_required: ConfirmationType
     """How the handover of this package is to be confirmed."""
     deadline: AwareDatetime
@@ -26,6 +29,8 @@ class PackageReady(DeliveryMessage):
 
 
 class PackageRejectionReason(StrEnum):
+    """Why a package cannot be shipped."""
+
     TOO_HEAVY = "too_heavy"
     """The weight is above the limit of the package's size."""
     TAG_NOT_ALLOWED = "tag_not_allowed"
@@ -41,7 +46,9 @@ class PackageRejected(DeliveryMessage):
     topic: ClassVar[Topic] = Topic.DELIVERY
 
     owner_id: OwnerId
+    """The subject of the caller who asked for the delivery."""
     reason: PackageRejectionReason
+    """Why the package cannot be shipped."""
     description: str
     """One sentence for people."""
 
@@ -53,3 +60,4 @@ class PackageWithdrawn(DeliveryMessage):
     topic: ClassVar[Topic] = Topic.DELIVERY
 
     package_id: UUID
+    """The package, the same as the delivery: there is one package per delivery."""
