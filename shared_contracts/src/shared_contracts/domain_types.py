@@ -117,4 +117,4 @@ class ConfirmationRecord(Value):
     confirmed_at: AwareDatetime
     """When the recipient confirmed."""
     location: Location | None = None
-    """Where the handover was confirmed, None when it is not known."""
+    """Where the handover was confirmed, null when it is not known."""

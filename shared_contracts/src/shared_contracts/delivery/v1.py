@@ -93,7 +93,7 @@ class DeliveryCancelled(DeliveryEvent):
     reason: DeliveryCancellationCause
     """Why the delivery was cancelled."""
     flight: FlightSummary | None
-    """What was flown until then, None when the drone had not left."""
+    """What was flown until then, null when the drone had not left."""
 
 
 class DeliveryFailureReason(StrEnum):
@@ -127,7 +127,7 @@ class DeliveryFailed(DeliveryEvent):
     description: str
     """One sentence for people."""
     flight: FlightSummary | None
-    """What was flown until then, None when the drone had not left."""
+    """What was flown until then, null when the drone had not left."""
 
 
 class RefusalReason(StrEnum):
@@ -169,8 +169,11 @@ class NotificationChannel(StrEnum):
     """How an owner is told of a stage."""
 
     EMAIL = "Email"
+    """By e-mail."""
     SMS = "Sms"
+    """By text message to a telephone."""
     WEB = "Web"
+    """By a notice in the browser."""
 
 
 class NotificationRequested(DeliveryEvent):

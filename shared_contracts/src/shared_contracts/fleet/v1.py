@@ -34,7 +34,7 @@ class DroneTelemetryReported(Message):
     drone_id: UUID
     """The drone that reports."""
     delivery_id: UUID | None
-    """The delivery that the drone is flying for, None when it flies for none."""
+    """The delivery that the drone is flying for, null when it flies for none."""
     activity: DroneActivity
     """What the drone is doing."""
     location: Location

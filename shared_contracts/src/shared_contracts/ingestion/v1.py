@@ -30,7 +30,7 @@ class DeliveryRequested(DeliveryMessage):
     confirmation_required: ConfirmationType = ConfirmationType.NONE
     """How the recipient is to confirm the handover."""
     package: PackageDescription
-    """What is to be carried."""
+    """The package as the customer described it."""
 
 
 class DeliveryRescheduleRequested(DeliveryMessage):

@@ -21,7 +21,7 @@ class PackageReady(DeliveryMessage):
     package_id: UUID
     """The package, the same as the delivery: there is one package per delivery."""
     package: PackageDescription
-    """What is to be carried."""
+    """The package as the customer described it."""
     confirmation_required: ConfirmationType
     """How the handover of this package is to be confirmed."""
     deadline: AwareDatetime
