@@ -1,0 +1,60 @@
+"""The data folder: everything a stack writes is below it."""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class StackFolder:
+    """Paths and passwords of one stack."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.logs = self.root / "logs"
+        self.records = self.root / "run"
+        self.postgres = self.root / "postgres"
+        self.rabbitmq = self.root / "rabbitmq"
+        self._secrets = self.root / "secrets.json"
+
+    def create(self) -> None:
+        """Make the folders, for the owner's eyes only."""
+        for folder in (self.root, self.logs, self.records):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def password(self, name: str) -> str:
+        """The password called `name`, made up on first use and kept for as long as the folder is."""
+        with self.lock("secrets"):
+            passwords = self._read_passwords()
+            if name not in passwords:
+                passwords[name] = secrets.token_urlsafe(24)
+                write_private(self._secrets, json.dumps(passwords, indent=2))
+        return passwords[name]
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Keep other threads and processes that use this folder out."""
+        with (self.records / f"{name}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _read_passwords(self) -> dict[str, str]:
+        if not self._secrets.exists():
+            return {}
+        passwords: dict[str, str] = json.loads(self._secrets.read_text())
+        return passwords
+
+
+def write_private(path: Path, content: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    draft = path.with_suffix(f".{secrets.token_hex(4)}.draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(content)
+    draft.replace(path)
