@@ -1,0 +1,87 @@
+"""Commands from HTTP, handled as messages are. Those that wait together share one transaction."""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from shared_runtime.errors import DatabaseUnavailable, Overloaded
+from shared_runtime.processor import Job, Processor, Source
+from shared_runtime.tracing import current_traceparent
+
+MAX_WAITING = 2_000
+MAX_BATCH = 200
+TIMEOUT_S = 10.0
+
+
+class CommandSource(Source):
+    """Commands have no inbox: who sent one waits for its answer."""
+
+    name = "commands"
+
+
+class Commands:
+    """The queue between HTTP requests and their transactions."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+        self._waiting: deque[tuple[Job, asyncio.Future[Any]]] = deque()
+        self._wake = asyncio.Event()
+
+    async def execute(self, command: Any) -> Any:
+        """Run the command's handler and return its answer once the transaction has committed.
+
+        Raises what the handler raised (then nothing is stored), Overloaded when too many commands wait, TimeoutError
+        when there is no answer within ten seconds (then the outcome is open), DatabaseUnavailable.
+        """
+        if len(self._waiting) >= MAX_WAITING:
+            raise Overloaded(f"{len(self._waiting)} commands are waiting")
+        kind = type(command)
+        envelope = self._processor.envelope_for(kind.__name__, traceparent=current_traceparent.get())
+        job = Job(envelope, self._processor.consumer.registrations[kind], command)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((job, future))
+        self._wake.set()
+        async with asyncio.timeout(TIMEOUT_S):
+            return await future
+
+    async def run(self) -> None:
+        """Take whatever has arrived, for ever."""
+        while True:
+            await self._wake.wait()
+            batch: list[tuple[Job, asyncio.Future[Any]]] = []
+            while self._waiting and len(batch) < MAX_BATCH:
+                job, future = self._waiting.popleft()
+                if not future.done():
+                    batch.append((job, future))
+            if not self._waiting:
+                self._wake.clear()
+            if batch:
+                await self._run_batch(batch)
+
+    async def _run_batch(self, batch: list[tuple[Job, asyncio.Future[Any]]]) -> None:
+        futures = {id(job): future for job, future in batch}
+
+        async def refused(job: Job, error: BaseException) -> None:
+            job.error = error
+
+        try:
+            await self._processor.run_isolating([job for job, _ in batch], CommandSource(), refused)
+        except DatabaseUnavailable as error:
+            for job, _ in batch:
+                job.error = error
+        except BaseException:
+            for future in futures.values():
+                future.cancel()
+            raise
+        for job, _ in batch:
+            future = futures[id(job)]
+            if future.done():
+                continue
+            if job.error is not None:
+                future.set_exception(job.error)
+            else:
+                future.set_result(job.result)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)

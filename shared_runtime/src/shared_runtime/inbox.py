@@ -1,0 +1,49 @@
+"""What has been handled already, kept in the handler's transaction, so that an effect happens once."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+# One statement answers two questions: which messages are new, and which sessions wait for an earlier message of theirs.
+_ADMIT = """
+WITH fresh AS (
+    INSERT INTO inbox (subscription, message_id, attempt_epoch, received_at)
+    SELECT $1, message_id, attempt_epoch, $4
+    FROM unnest($2::uuid[], $3::integer[]) AS message (message_id, attempt_epoch)
+    ORDER BY message_id
+    ON CONFLICT DO NOTHING
+    RETURNING message_id, attempt_epoch
+)
+SELECT message_id, attempt_epoch, NULL AS held_session FROM fresh
+UNION ALL
+SELECT DISTINCT NULL::uuid, NULL::integer, session_id FROM held_message
+WHERE subscription = $1 AND session_id = ANY($5::text[])
+"""
+_PRUNE = """
+DELETE FROM inbox WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM inbox WHERE received_at < now() - make_interval(secs => $1) LIMIT $2
+))
+"""
+
+
+async def admit(
+    connection: asyncpg.Connection,
+    subscription: str,
+    messages: Sequence[tuple[UUID, int]],
+    sessions: Sequence[str],
+    now: datetime,
+) -> tuple[set[tuple[UUID, int]], set[str]]:
+    """The messages, by id and attempt epoch, that were never handled, and those of the sessions that are held."""
+    records = await connection.fetch(
+        _ADMIT, subscription, [one[0] for one in messages], [one[1] for one in messages], now, sessions
+    )
+    fresh = {(record[0], record[1]) for record in records if record[0] is not None}
+    return fresh, {record[2] for record in records if record[2] is not None}
+
+
+async def prune(connection: asyncpg.Connection, *, older_than_s: float, limit: int) -> int:
+    """Forget messages that were handled long ago. Returns how many."""
+    status: str = await connection.execute(_PRUNE, older_than_s, limit)
+    return int(status.rsplit(maxsplit=1)[-1])

@@ -1,0 +1,36 @@
+"""Bring a service's database up to date: `python -m shared_runtime.migrate package_service`."""
+
+import importlib.resources
+import os
+import sys
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+
+def config_for(package: str, database_url: str) -> Config:
+    """Alembic's configuration for the migrations inside `package`."""
+    config = Config()
+    folder = Path(str(importlib.resources.files(package))) / "migrations"
+    config.set_main_option("script_location", str(Path(__file__).parent / "alembic"))
+    config.set_main_option("version_locations", str(folder / "versions"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["database_url"] = database_url
+    return config
+
+
+def migrate(package: str, database_url: str) -> None:
+    """Apply all migrations of `package` that the database does not have yet. Several at once wait for each other."""
+    command.upgrade(config_for(package, database_url), "head")
+
+
+def main() -> None:
+    """Migrate the database that DATABASE_URL names."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m shared_runtime.migrate PACKAGE")
+    migrate(sys.argv[1], os.environ["DATABASE_URL"])
+
+
+if __name__ == "__main__":
+    main()

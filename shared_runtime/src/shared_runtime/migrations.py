@@ -1,0 +1,75 @@
+"""The runtime's own tables. Every service's database has them beside its own."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+STATEMENTS: Sequence[str] = (
+    # What has been handled. The key is what makes an effect happen once.
+    """
+    CREATE TABLE inbox (
+        subscription text NOT NULL,
+        message_id uuid NOT NULL,
+        attempt_epoch integer NOT NULL,
+        received_at timestamptz NOT NULL,
+        PRIMARY KEY (message_id, subscription, attempt_epoch)
+    )
+    """,
+    # Rows arrive in the order of time, so a block range index finds the old ones at next to no cost.
+    "CREATE INDEX inbox_by_age ON inbox USING brin (received_at) WITH (pages_per_range = 32)",
+    # One row per AMQP message that is still to be confirmed by the broker.
+    """
+    CREATE TABLE outbox (
+        id uuid PRIMARY KEY,
+        exchange text NOT NULL,
+        routing_key text NOT NULL,
+        properties text NOT NULL,
+        body bytea NOT NULL,
+        created_at timestamptz NOT NULL
+    ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)
+    """,
+    # Messages that wait for their next attempt, and those of the same session that came after them.
+    """
+    CREATE TABLE held_message (
+        position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        subscription text NOT NULL,
+        session_id text NOT NULL,
+        message_id uuid NOT NULL,
+        envelope bytea NOT NULL,
+        attempts integer NOT NULL,
+        first_failed_at timestamptz,
+        error text NOT NULL,
+        due_at timestamptz NOT NULL
+    )
+    """,
+    "CREATE INDEX held_message_by_session ON held_message (subscription, session_id, position)",
+    # Messages during which the process may have died: counted before the attempt, removed after it.
+    """
+    CREATE TABLE crash_suspect (
+        subscription text NOT NULL,
+        message_id uuid NOT NULL,
+        attempts integer NOT NULL,
+        last_attempt_at timestamptz NOT NULL,
+        PRIMARY KEY (subscription, message_id)
+    )
+    """,
+)
+
+TABLES = ("inbox", "outbox", "held_message", "crash_suspect")
+
+
+class Operations(Protocol):
+    """The part of Alembic's `op` that is needed here."""
+
+    def execute(self, sqltext: Any) -> None: ...
+
+
+def create_runtime_tables(operations: Operations) -> None:
+    """Create the runtime's tables. Called by the first migration of every service."""
+    for statement in STATEMENTS:
+        operations.execute(statement)
+
+
+def drop_runtime_tables(operations: Operations) -> None:
+    """Drop the runtime's tables."""
+    for table in reversed(TABLES):
+        operations.execute(f"DROP TABLE {table}")

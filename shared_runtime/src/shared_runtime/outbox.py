@@ -1,0 +1,151 @@
+"""The messages of a transaction, as rows that commit with it, grouped so that one AMQP message carries many events."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from shared_runtime.envelope import BATCH, JSON, Envelope, encode_batch, headers_of, new_id, utc_now
+
+MAX_EVENTS_PER_MESSAGE = 500
+MAX_DATA_BYTES_PER_MESSAGE = 256 * 1024
+"""Well under the 16 MiB that RabbitMQ 4 accepts, and small enough that a consumer may prefetch several."""
+
+
+class Properties(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The AMQP properties of a message that is to be published."""
+
+    content_type: str
+    message_id: str
+    headers: dict[str, Any] = {}
+    correlation_id: str | None = None
+    type: str | None = None
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """One AMQP message: a row of the outbox until the broker has confirmed it."""
+
+    id: UUID
+    exchange: str
+    routing_key: str
+    properties: Properties
+    body: bytes
+    sessions: frozenset[str] = frozenset()
+    """The sessions of the events inside."""
+
+
+class Routed(msgspec.Struct, frozen=True):
+    """An event and where it goes."""
+
+    exchange: str
+    routing_key: str
+    envelope: Envelope
+
+
+class _Group:
+    __slots__ = ("bytes", "envelopes", "route")
+
+    def __init__(self, route: tuple[str, str]) -> None:
+        self.route = route
+        self.envelopes: list[Envelope] = []
+        self.bytes = 0
+
+
+def pack(events: Iterable[Routed]) -> list[Outgoing]:
+    """Put the events of one route into one message, without letting any event overtake another of its session."""
+    groups: list[_Group] = []
+    open_group: dict[tuple[str, str], int] = {}
+    last_group_of_session: dict[str, int] = {}
+    for event in events:
+        route = (event.exchange, event.routing_key)
+        session = event.envelope.session_id
+        index = open_group.get(route, -1)
+        size = len(bytes(event.envelope.data))
+        if (
+            index < last_group_of_session.get(session, 0)
+            or len(groups[index].envelopes) >= MAX_EVENTS_PER_MESSAGE
+            or groups[index].bytes + size > MAX_DATA_BYTES_PER_MESSAGE
+        ):
+            index = open_group[route] = len(groups)
+            groups.append(_Group(route))
+        groups[index].envelopes.append(event.envelope)
+        groups[index].bytes += size
+        last_group_of_session[session] = index
+    return [_message(group) for group in groups]
+
+
+def _message(group: _Group) -> Outgoing:
+    exchange, routing_key = group.route
+    identifier = new_id()
+    if len(group.envelopes) == 1:
+        (envelope,) = group.envelopes
+        return Outgoing(
+            identifier,
+            exchange,
+            routing_key,
+            Properties(JSON, str(envelope.id), headers_of(envelope), envelope.correlation_id, envelope.type),
+            bytes(envelope.data),
+            frozenset({envelope.session_id}),
+        )
+    sessions = frozenset(envelope.session_id for envelope in group.envelopes)
+    properties = Properties(BATCH, str(identifier))
+    return Outgoing(identifier, exchange, routing_key, properties, encode_batch(group.envelopes), sessions)
+
+
+_INSERT = """
+INSERT INTO outbox (id, exchange, routing_key, properties, body, created_at)
+SELECT id, exchange, routing_key, properties, body, $6
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[])
+     AS message (id, exchange, routing_key, properties, body)
+"""
+_DELETE = "DELETE FROM outbox WHERE id = ANY($1::uuid[])"
+_OLDEST = """
+SELECT id, exchange, routing_key, properties, body FROM outbox
+WHERE created_at <= now() - make_interval(secs => $1) AND NOT id = ANY($3::uuid[])
+ORDER BY id LIMIT $2
+"""
+_DEPTH = "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox"
+
+
+async def insert(connection: asyncpg.Connection, messages: Sequence[Outgoing]) -> None:
+    """Add the messages to the transaction."""
+    await connection.execute(
+        _INSERT,
+        [message.id for message in messages],
+        [message.exchange for message in messages],
+        [message.routing_key for message in messages],
+        [msgspec.json.encode(message.properties, enc_hook=str).decode() for message in messages],
+        [message.body for message in messages],
+        utc_now(),
+    )
+
+
+async def delete(connection: asyncpg.Connection, identifiers: Sequence[UUID]) -> None:
+    """Remove messages that the broker has confirmed."""
+    await connection.execute(_DELETE, identifiers)
+
+
+async def oldest(
+    connection: asyncpg.Connection, *, older_than_s: float, limit: int, but: Iterable[UUID]
+) -> list[Outgoing]:
+    """Unconfirmed messages of a certain age, in the order of their creation, except those that `but` names."""
+    records = await connection.fetch(_OLDEST, older_than_s, limit, list(but))
+    return [
+        Outgoing(
+            record["id"],
+            record["exchange"],
+            record["routing_key"],
+            msgspec.json.decode(record["properties"], type=Properties),
+            record["body"],
+        )
+        for record in records
+    ]
+
+
+async def depth(connection: asyncpg.Connection) -> tuple[int, float]:
+    """How many messages are unconfirmed, and the age of the oldest in seconds."""
+    record = await connection.fetchrow(_DEPTH)
+    assert record is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+    return record[0], record[1]

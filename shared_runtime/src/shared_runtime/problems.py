@@ -1,0 +1,35 @@
+"""HTTP errors as problem details (RFC 9457) with a stable `type`."""
+
+from typing import Any
+
+from shared_runtime.errors import PermanentError
+
+TYPE_PREFIX = "https://drone-delivery.example/problems/"
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(PermanentError):
+    """A refusal that the HTTP client is told: raised by handlers of commands and by API functions.
+
+    `slug` makes the stable type, `detail` is for people, `extensions` are further members of the answer.
+    """
+
+    def __init__(
+        self, status: int, slug: str, detail: str, *, headers: dict[str, str] | None = None, **extensions: Any
+    ) -> None:
+        super().__init__(detail, reason=slug)
+        self.status = status
+        self.slug = slug
+        self.headers = headers
+        self.extensions = extensions
+
+    def body(self, instance: str) -> dict[str, Any]:
+        """The members of the answer for the request to `instance`."""
+        return {
+            "type": TYPE_PREFIX + self.slug,
+            "title": self.slug.replace("-", " ").capitalize(),
+            "status": self.status,
+            "detail": self.description,
+            "instance": instance,
+            **self.extensions,
+        }

@@ -1,0 +1,249 @@
+"""Runs handlers: many messages in one transaction, their states loaded and saved with one statement per table."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+from opentelemetry.trace import SpanKind
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from shared_runtime import outbox
+from shared_runtime.consumer import Consumer, Handler, Loader, Registration
+from shared_runtime.database import Database
+from shared_runtime.envelope import Envelope, new_id, utc_now
+from shared_runtime.errors import DatabaseUnavailable, is_conflict
+from shared_runtime.metrics import BATCH_SECONDS, BATCH_SIZE, PUBLISHED
+from shared_runtime.outbox import Outgoing, Routed
+from shared_runtime.partition import partition_of
+from shared_runtime.relay import Relay
+from shared_runtime.retry import Follows
+from shared_runtime.tracing import Tracing
+from shared_runtime.unit_of_work import Publication, States, UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+CONFLICT_ATTEMPTS = 5
+
+
+class Job:
+    """One message on its way through a transaction, and what came of it."""
+
+    __slots__ = ("envelope", "error", "handler", "message", "registration", "result")
+
+    def __init__(
+        self,
+        envelope: Envelope,
+        registration: Registration | None = None,
+        message: Any = None,
+        handler: Handler | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        self.envelope = envelope
+        self.registration = registration
+        self.message = message
+        self.handler = handler or (registration.handler if registration else None)
+        self.error = error
+        self.result: Any = None
+
+
+class Source:
+    """What a source of work does in the transaction before and after the handlers."""
+
+    name = "local"
+
+    async def admit(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Job]:
+        """The jobs whose handlers are to run."""
+        return jobs
+
+    async def settle(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Outgoing]:
+        """Deal with the jobs whose `error` is set. Returns what is to be published for them."""
+        return []
+
+    def holds_followers(self, error: BaseException) -> bool:
+        """Whether later jobs of the same session must wait for the one that failed so."""
+        return False
+
+
+class Processor:
+    """Runs batches of jobs, each batch in a transaction of its own."""
+
+    def __init__(self, consumer: Consumer, database: Database, relay: Relay, tracing: Tracing) -> None:
+        self.consumer = consumer
+        self.database = database
+        self.relay = relay
+        self.tracing = tracing
+        self.source = f"/services/{consumer.service}"
+
+    def envelope_for(self, kind: str, *, correlation_id: str = "", traceparent: str | None = None) -> Envelope:
+        """Attributes for work that came by no message: a command, a due row, a tick."""
+        return Envelope(
+            specversion="1.0",
+            id=new_id(),
+            source=self.source,
+            type=kind,
+            time=utc_now(),
+            session_id="-",
+            correlation_id=correlation_id,
+            traceparent=traceparent,
+            data=msgspec.Raw(b"null"),
+        )
+
+    async def run(self, jobs: Sequence[Job], source: Source) -> None:
+        """Run the jobs in one transaction, again when it got into the way of another.
+
+        A handler's exception is left in its job's `error`, beside a transaction that commits. Raises
+        DatabaseUnavailable when the database is out of reach, and whatever the database refuses.
+        """
+        given = [job.error for job in jobs]
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(is_conflict),
+            stop=stop_after_attempt(CONFLICT_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.01, max=0.25),
+            reraise=True,
+        ):
+            with attempt:
+                for job, error in zip(jobs, given, strict=True):
+                    job.error, job.result = error, None
+                try:
+                    await self._transact(list(jobs), source)
+                except DatabaseUnavailable:
+                    # The commit may have happened without an answer: then its messages are only in the table.
+                    self.relay.look_for_leftovers()
+                    raise
+
+    async def run_isolating(
+        self, jobs: Sequence[Job], source: Source, alone: Callable[[Job, BaseException], Awaitable[None]]
+    ) -> None:
+        """Run the jobs; when the database refuses the batch, halve it until the one that is refused stands alone.
+
+        Order is kept. Raises DatabaseUnavailable when the database is out of reach.
+        """
+        try:
+            await self.run(jobs, source)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            if len(jobs) == 1:
+                await alone(jobs[0], error)
+                return
+            log.warning("batch_refused", source=source.name, jobs=len(jobs), error=f"{type(error).__name__}: {error}")
+            middle = len(jobs) // 2
+            await self.run_isolating(jobs[:middle], source, alone)
+            await self.run_isolating(jobs[middle:], source, alone)
+
+    async def _transact(self, jobs: list[Job], source: Source) -> None:
+        started = asyncio.get_running_loop().time()
+        confirmed = self.relay.take_confirmed()
+        try:
+            async with self.database.transaction() as connection:
+                now = utc_now()
+                admitted = await source.admit(connection, jobs, now)
+                states = await self._load(connection, [job for job in admitted if job.error is None])
+                routed = await self._handle(admitted, states, now, source)
+                await self._save(connection, states)
+                outgoing = [*outbox.pack(routed), *await source.settle(connection, admitted, now)]
+                if outgoing:
+                    await outbox.insert(connection, outgoing)
+                if confirmed:
+                    await outbox.delete(connection, confirmed)
+        except BaseException:
+            self.relay.put_back(confirmed)
+            raise
+        self.relay.enqueue(outgoing)
+        for event in routed:
+            PUBLISHED.labels(event.envelope.type).inc()
+        BATCH_SIZE.labels(source.name).observe(len(jobs))
+        BATCH_SECONDS.labels(source.name).observe(asyncio.get_running_loop().time() - started)
+
+    async def _load(self, connection: asyncpg.Connection, jobs: list[Job]) -> States:
+        states = States()
+        keys: dict[type, set[Any]] = {}
+        batches: dict[Loader, list[Any]] = {}
+        for job in jobs:
+            assert job.registration is not None  # noqa: S101 - a job without an error has one
+            for load in job.registration.loads:
+                key = load.key(job.message)
+                if key is not None:
+                    keys.setdefault(load.state, set()).add(key)
+            for loader in job.registration.loaders:
+                batches.setdefault(loader, []).append(job.message)
+        # In the order of the stores, as every batch does, so that two batches cannot wait for each other.
+        for state, store in self.consumer.store_of.items():
+            if state in keys:
+                states.declare(state, keys[state])
+                for value in await store.load(connection, keys[state]):
+                    states.add_loaded(state, store.key_of(value), value)
+        for loader, messages in batches.items():
+            self._add(states, await loader(connection, messages))
+        return states
+
+    def _add(self, states: States, values: Iterable[Any]) -> None:
+        for value in values:
+            key_of = self.consumer.key_of.get(type(value))
+            states.add_loaded(type(value), key_of(value) if key_of else value.key, value)
+
+    async def _handle(self, jobs: list[Job], states: States, now: datetime, source: Source) -> list[Routed]:
+        routed: list[Routed] = []
+        held_sessions: set[str] = set()
+        for job in jobs:
+            if job.error is None and job.envelope.session_id in held_sessions:
+                job.error = Follows()
+            if job.error is not None:
+                if source.holds_followers(job.error):
+                    held_sessions.add(job.envelope.session_id)
+                continue
+            assert job.registration is not None and job.handler is not None  # noqa: S101, PT018 - as above
+            work = UnitOfWork(states, self.consumer.key_of, job.envelope, now)
+            try:
+                with self.tracing.span(
+                    job.handler.__name__, job.envelope.traceparent, SpanKind.CONSUMER, _span_attributes(job.envelope)
+                ) as traceparent:
+                    job.result = await job.registration.call(job.handler, job.message, work)
+                events = [self._route(job.envelope, one, traceparent, now) for one in work.publications]
+                work.accept()
+                routed += events
+            except Exception as error:
+                job.error = error
+                if source.holds_followers(error):
+                    held_sessions.add(job.envelope.session_id)
+        return routed
+
+    def _route(self, cause: Envelope, publication: Publication, traceparent: str | None, now: datetime) -> Routed:
+        message = publication.message
+        session_id = str(message.session_id)
+        envelope = Envelope(
+            specversion="1.0",
+            id=new_id(),
+            source=self.source,
+            type=message.message_type,
+            time=now,
+            session_id=session_id,
+            correlation_id=cause.correlation_id or session_id,
+            causation_id=str(cause.id),
+            expires_at=publication.expires_at,
+            traceparent=traceparent,
+            subject=session_id,
+            data=msgspec.Raw(message.model_dump_json().encode()),
+        )
+        partition = partition_of(session_id, self.consumer.partitions)
+        return Routed(str(message.topic), f"{message.message_type}.{partition}", envelope)
+
+    async def _save(self, connection: asyncpg.Connection, states: States) -> None:
+        for state, store in self.consumer.store_of.items():
+            changed = states.changed.get(state)
+            if changed:
+                ordered = [changed[key] for key in sorted(changed, key=str)]
+                await store.save(connection, ordered, states.count_new(state))
+
+
+def _span_attributes(envelope: Envelope) -> dict[str, str | int]:
+    return {
+        "messaging.message.id": str(envelope.id),
+        "messaging.message.conversation_id": envelope.correlation_id,
+        "cloudevents.event_type": envelope.type,
+        "session.id": envelope.session_id,
+    }

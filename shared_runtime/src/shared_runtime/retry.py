@@ -1,0 +1,42 @@
+"""When a failed message is tried again: the one place that decides between a later attempt and the dead letters."""
+
+import random
+from datetime import datetime, timedelta
+
+from shared_runtime.errors import PermanentError, TransientError
+
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 60.0
+TRANSIENT_PATIENCE = timedelta(minutes=15)
+"""How long a transient failure may last before the message is dead-lettered."""
+MAX_ATTEMPTS_AT_THE_UNEXPECTED = 3
+"""How often a handler may raise what is neither transient nor permanent."""
+
+
+class Follows(TransientError):
+    """The message is held only because an earlier one of its session is."""
+
+
+def is_transient(error: BaseException) -> bool:
+    return isinstance(error, TransientError | OSError | TimeoutError)
+
+
+def next_attempt_at(
+    error: BaseException, *, attempts: int, first_failed_at: datetime, now: datetime
+) -> datetime | None:
+    """The moment of the next attempt, None when the message is to be dead-lettered.
+
+    Pauses double from 0.2 s to a minute, each shortened by up to a half at random, so that what failed together does
+    not come back together.
+    """
+    if isinstance(error, PermanentError):
+        return None
+    if isinstance(error, Follows):
+        return now
+    if is_transient(error):
+        if now - first_failed_at >= TRANSIENT_PATIENCE:
+            return None
+    elif attempts >= MAX_ATTEMPTS_AT_THE_UNEXPECTED:
+        return None
+    pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(attempts - 1, 30))
+    return now + timedelta(seconds=pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret

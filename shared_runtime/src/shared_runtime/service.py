@@ -1,0 +1,124 @@
+"""The running parts of a service, started and stopped in the right order."""
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from shared_runtime import held, inbox, outbox
+from shared_runtime.commands import Commands
+from shared_runtime.consumer import Consumer
+from shared_runtime.database import Database
+from shared_runtime.deadlines import Deadlines, Periodically
+from shared_runtime.held_retries import HeldRetries
+from shared_runtime.metrics import HELD, OUTBOX_AGE, OUTBOX_DEPTH
+from shared_runtime.processor import Processor
+from shared_runtime.relay import Relay
+from shared_runtime.settings import ServiceSettings
+from shared_runtime.subscriber import Subscriber
+from shared_runtime.supervision import Supervisor
+from shared_runtime.tracing import Tracing, otlp_exporter
+
+log = structlog.get_logger(__name__)
+
+PRUNE_INTERVAL_S = 30.0
+PRUNE_LIMIT = 5_000
+READINESS_TIMEOUT_S = 2.0
+
+
+class Service:
+    """One process of a service: its subscriptions, commands, deadlines and the relay."""
+
+    def __init__(self, consumer: Consumer, settings: ServiceSettings) -> None:
+        consumer.check()
+        self.consumer = consumer
+        self.settings = settings
+        self.supervisor = Supervisor()
+        self.tracing = Tracing(
+            consumer.service,
+            sample_ratio=settings.trace_sample_ratio,
+            exporter=otlp_exporter(settings.otlp_endpoint),
+        )
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Connect to the database and begin to work. The broker may come later.
+
+        Raises OSError or asyncpg.PostgresError when the database is out of reach.
+        """
+        settings = self.settings
+        self.database = await Database.open(
+            settings.database_url, name=self.consumer.service, max_connections=settings.database_connections
+        )
+        self.relay = Relay(self.database, settings.broker_url, self.consumer.service)
+        # What an earlier process left goes out before anything new.
+        self.relay.look_for_leftovers()
+        self.processor = Processor(self.consumer, self.database, self.relay, self.tracing)
+        self.commands = Commands(self.processor)
+        self.subscriber = Subscriber(self.processor, settings.broker_url)
+        self.relay.start(self.supervisor)
+        self.supervisor.start("commands", self.commands.run)
+        self.supervisor.start("subscriber", self.subscriber.run)
+        for lane in self.subscriber.lanes:
+            self.supervisor.start(f"lane {lane.queue}", lane.run)
+        if self.consumer.subscriptions:
+            self.supervisor.start("held-retries", HeldRetries(self.processor).run)
+            self.supervisor.start("inbox-prune", self._prune_loop)
+        for due in self.consumer.due_columns:
+            self.supervisor.start(f"due {due.state.__name__}.{due.column}", Deadlines(self.processor, due).run)
+        for periodic in self.consumer.periodics:
+            name = f"every {periodic.interval_s} s {periodic.registration.handler.__name__}"
+            self.supervisor.start(name, Periodically(self.processor, periodic).run)
+        log.info("service_started", service=self.consumer.service)
+
+    async def stop(self) -> None:
+        """Finish what is in hand, publish it, acknowledge it, and close everything."""
+        self._stopping = True
+        timeout_s = self.settings.stop_timeout_s
+        await self.subscriber.finish(timeout_s / 2)
+        await self.supervisor.stop(but=Relay.LOOPS)
+        await self.relay.drain(timeout_s / 4)
+        await self.supervisor.stop()
+        await self.database.close(timeout_s / 4)
+        self.tracing.close()
+        log.info("service_stopped", service=self.consumer.service)
+
+    async def readiness(self) -> dict[str, str]:
+        """What keeps the service from working, by part. Empty when it is ready."""
+        problems: dict[str, str] = {}
+        if self._stopping:
+            problems["service"] = "stopping"
+        try:
+            async with asyncio.timeout(READINESS_TIMEOUT_S), self.database.transaction() as connection:
+                await connection.fetchval("SELECT 1")
+        except Exception as error:
+            problems["database"] = f"{type(error).__name__}: {error}"
+        if not self.relay.is_connected:
+            problems["publisher"] = "not connected to the broker"
+        if self.relay.refused_routes:
+            problems["routes"] = f"refused by the broker: {', '.join(sorted(self.relay.refused_routes))}"
+        if self.subscriber.missing_consumers:
+            problems["consumers"] = f"missing on {', '.join(self.subscriber.missing_consumers)}"
+        return problems | self.supervisor.failing
+
+    async def refresh_gauges(self) -> None:
+        """Bring the figures up to date that are read from the database."""
+        async with self.database.transaction() as connection:
+            count, age_s = await outbox.depth(connection)
+            HELD.set(await held.count(connection))
+        OUTBOX_DEPTH.set(count)
+        OUTBOX_AGE.set(age_s)
+
+    async def execute(self, command: Any) -> Any:
+        """Run a command's handler in a transaction; see Commands.execute."""
+        return await self.commands.execute(command)
+
+    async def _prune_loop(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_INTERVAL_S)
+            pruned = PRUNE_LIMIT
+            while pruned == PRUNE_LIMIT:
+                async with self.database.transaction() as connection:
+                    pruned = await inbox.prune(
+                        connection, older_than_s=self.settings.inbox_retention_s, limit=PRUNE_LIMIT
+                    )

@@ -1,0 +1,32 @@
+"""What a service is told by its environment."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """Settings that every service has, read from environment variables of the same names in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    database_url: str
+    """`postgresql://user:password@host:port/database`."""
+    broker_url: str
+    """`amqp://user:password@host:port/virtual-host`."""
+    host: str = "127.0.0.1"
+    """The address that HTTP listens on."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    database_connections: int = Field(default=12, ge=2)
+    """Connections for messages and commands. Reads through HTTP have as many again at most."""
+    stop_timeout_s: float = Field(default=20.0, gt=0)
+    """How long what is in hand may take when the service is told to stop."""
+    max_request_bytes: int = Field(default=64 * 1024, gt=0)
+    """Larger HTTP requests are refused with 413."""
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_format: str = Field(default="json", pattern="^(json|console)$")
+    otlp_endpoint: str | None = None
+    """Where traces go (OTLP over HTTP). Nowhere when it is not set."""
+    trace_sample_ratio: float = Field(default=0.05, ge=0, le=1)
+    """The share of requests that are traced; a request that comes with a trace context keeps its own decision."""
+    inbox_retention_s: float = Field(default=7 * 24 * 3600, gt=0)
+    """How long handled messages are remembered. A message delivered twice further apart than this is handled twice."""

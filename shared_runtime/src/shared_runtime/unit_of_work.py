@@ -1,0 +1,110 @@
+"""What a handler sees: the states it asked for, and where it records what it decided."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, ClassVar, Protocol, TypeVar, cast
+
+from shared_runtime.envelope import Envelope
+from shared_runtime.errors import NotLoaded
+from shared_runtime.store import Key
+
+S = TypeVar("S")
+
+
+class Publishable(Protocol):
+    """A message as the runtime needs it: any pydantic model with a type, a topic and a session."""
+
+    message_type: ClassVar[str]
+    topic: ClassVar[Any]
+
+    @property
+    def session_id(self) -> Any: ...
+
+    def model_dump_json(self) -> str: ...
+
+
+class Publication:
+    """A message that a handler recorded, and when it expires."""
+
+    __slots__ = ("expires_at", "message")
+
+    def __init__(self, message: Publishable, expires_at: datetime | None) -> None:
+        self.message = message
+        self.expires_at = expires_at
+
+
+class States:
+    """The states that a batch has loaded and changed, by class and key."""
+
+    def __init__(self) -> None:
+        self.current: dict[type, dict[Key, Any]] = {}
+        self.changed: dict[type, dict[Key, Any]] = {}
+        self.existing: dict[type, set[Key]] = {}
+
+    def declare(self, state: type, keys: Iterable[Key]) -> None:
+        """The keys were asked of the database; those that it does not know are None."""
+        known = self.current.setdefault(state, {})
+        for key in keys:
+            known.setdefault(key, None)
+
+    def add_loaded(self, state: type, key: Key, value: Any) -> None:
+        self.current.setdefault(state, {})[key] = value
+        self.existing.setdefault(state, set()).add(key)
+
+    def apply(self, puts: dict[tuple[type, Key], Any]) -> None:
+        for (state, key), value in puts.items():
+            self.current.setdefault(state, {})[key] = value
+            self.changed.setdefault(state, {})[key] = value
+
+    def count_new(self, state: type) -> int:
+        existing = self.existing.get(state, set())
+        return sum(key not in existing for key in self.changed[state])
+
+
+class UnitOfWork:
+    """One message's view of the batch's transaction.
+
+    What it puts and publishes counts only when the handler returns. It never commits, acknowledges or retries.
+    """
+
+    __slots__ = ("_key_of", "_puts", "_states", "envelope", "now", "publications")
+
+    def __init__(self, states: States, key_of: dict[type, Any], envelope: Envelope, now: datetime) -> None:
+        self._states = states
+        self._key_of = key_of
+        self._puts: dict[tuple[type, Key], Any] = {}
+        self.publications: list[Publication] = []
+        self.envelope = envelope
+        """The attributes of the message in hand."""
+        self.now = now
+        """The moment at which the batch is handled, in UTC."""
+
+    def get(self, state: type[S], key: Key) -> S | None:
+        """The state with this key as this message sees it, None when there is none.
+
+        Raises NotLoaded when the handler's `loads` did not declare the key.
+        """
+        put = self._puts.get((state, key))
+        if put is not None:
+            return cast("S", put)
+        try:
+            return cast("S | None", self._states.current[state][key])
+        except KeyError:
+            raise NotLoaded(f"{state.__name__} {key} is not in what the handler loads") from None
+
+    def put(self, state: Any) -> None:
+        """Insert or replace the state when the batch is saved."""
+        kind = type(state)
+        try:
+            key = self._key_of[kind](state)
+        except KeyError:
+            raise NotLoaded(f"no store keeps {kind.__name__}") from None
+        self._puts[kind, key] = state
+
+    def publish(self, message: Publishable, *, expires_at: datetime | None = None) -> None:
+        """Send the message when, and only when, the transaction commits."""
+        self.publications.append(Publication(message, expires_at))
+
+    def accept(self) -> None:
+        """Make what the message put part of the batch. For the runtime, when the handler has returned."""
+        self._states.apply(self._puts)
