@@ -153,6 +153,12 @@ def test_later_reports_still_count_when_the_clock_of_the_drone_is_fast() -> None
     assert story.delivery.departed_at == NOON
 
 
+def test_reports_of_the_same_moment_all_count() -> None:
+    # As when a fast clock is cut off at the time of one transaction that handles several reports.
+    story = scheduled().hears(leaving(NOON + seconds(1)), on_board(NOON + seconds(2)))
+    assert story.told[-1] == "DeliveryHeadedToDropoff"
+
+
 def test_history_keeps_a_position_every_ten_seconds_and_those_of_the_stages() -> None:
     story = scheduled()
     for second in range(95):

@@ -100,7 +100,7 @@ def _decide_missing_outcome(delivery: Delivery, now: datetime) -> Outcome | None
 
 def decide_deadline(delivery: Delivery, *, now: datetime) -> Outcome | None:
     """End what has waited too long: for its package or drone, or for the handover."""
-    if delivery.due_at is None or delivery.due_at > now or delivery.stage.is_terminal:
+    if delivery.due_at is None or delivery.due_at > now:
         return None
     overdue = NOT_SCHEDULED_IN_TIME if delivery.stage is DeliveryStage.PENDING else DEADLINE_PASSED
     return fail(delivery, *overdue, now)
