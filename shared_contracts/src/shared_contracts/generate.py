@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shared_contracts.catalogue import MESSAGES, MessageName
-from shared_contracts.examples import EXAMPLES
+from shared_contracts.example_messages import EXAMPLES
 from shared_contracts.generation.envelopes import binary_mode, json_batch
 from shared_contracts.generation.flow_page import flow_page
 from shared_contracts.generation.messages_page import messages_page

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 from zlib import crc32
 
-from shared_contracts import examples
+from shared_contracts import example_messages
 from shared_contracts.catalogue import MessageName
 from shared_contracts.ingestion.v1 import DeliveryRequested
 from shared_contracts.message import Message
@@ -63,7 +63,7 @@ class _Event:
 
 def binary_mode() -> dict[str, Any]:
     """One event: its attributes are headers, its data is the body. Properties repeat what AMQP tools look at."""
-    event = _event(1, examples.DELIVERY_ID)
+    event = _event(1, example_messages.DELIVERY_ID)
     return {
         "exchange": str(event.message.topic),
         "routing_key": event.routing_key,
@@ -81,7 +81,7 @@ def binary_mode() -> dict[str, Any]:
 
 def json_batch() -> dict[str, Any]:
     """The events of one commit that take the same route, in one AMQP message and in their order."""
-    events = [_event(2, examples.DELIVERY_ID), _event(3, _delivery_of_the_same_partition())]
+    events = [_event(2, example_messages.DELIVERY_ID), _event(3, _delivery_of_the_same_partition())]
     (routing_key,) = {event.routing_key for event in events}
     return {
         "exchange": str(events[0].message.topic),
@@ -98,15 +98,15 @@ def json_batch() -> dict[str, Any]:
 
 def _event(number: int, delivery_id: UUID) -> _Event:
     usual = next(
-        example.message for example in examples.EXAMPLES if isinstance(example.message, DeliveryRequested)
+        example.message for example in example_messages.EXAMPLES if isinstance(example.message, DeliveryRequested)
     ).model_copy(update={"delivery_id": delivery_id})
     return _Event(
         message=usual,
         event_id=_identifier("e", number),
-        time=examples.REQUESTED_AT + timedelta(milliseconds=number),
+        time=example_messages.REQUESTED_AT + timedelta(milliseconds=number),
         correlation_id=delivery_id,
         causation_id=_identifier("c", number),
-        expires_at=examples.DEADLINE,
+        expires_at=example_messages.DEADLINE,
         traceparent=f"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b{number}-01",
     )
 
@@ -116,8 +116,8 @@ def _identifier(kind: str, number: int) -> UUID:
 
 
 def _delivery_of_the_same_partition() -> UUID:
-    partition = crc32(str(examples.DELIVERY_ID).encode()) % PARTITIONS
-    others = (UUID(int=examples.OTHER_DELIVERY_ID.int + offset) for offset in range(1_000))
+    partition = crc32(str(example_messages.DELIVERY_ID).encode()) % PARTITIONS
+    others = (UUID(int=example_messages.OTHER_DELIVERY_ID.int + offset) for offset in range(1_000))
     return next(other for other in others if crc32(str(other).encode()) % PARTITIONS == partition)
 
 

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from shared_contracts.catalogue import MESSAGES, MessageName, publishers_of, subscribers_of
-from shared_contracts.examples import EXAMPLES
+from shared_contracts.example_messages import EXAMPLES
 from shared_contracts.generation.schemas import ENUM_DESCRIPTIONS, SESSION, message_schema
 from shared_contracts.message import Message
 
