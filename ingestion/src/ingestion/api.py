@@ -1,0 +1,211 @@
+"""The HTTP interface. A change is one command, answered when it is durable; what comes of it is told by the status."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from dataclasses import fields
+from typing import Annotated, Any, TypeVar, assert_never
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from shared_runtime.envelope import new_id
+from shared_runtime.http import Caller, ReadSession, execute
+from sqlmodel import SQLModel, col, select
+
+from ingestion import limits
+from ingestion.commands import CancelDelivery, Command, Refusal, RefusalKind, RescheduleDelivery, SubmitDelivery
+from ingestion.domain import Cancellation, DeliveryProgress, DeliveryRequest, Reschedule
+from ingestion.idempotency import REPLAYED_HEADER, idempotency_of
+from ingestion.openapi import ACCEPTED, IDEMPOTENCY_KEY, LISTED, TOLD, body_of, problems
+from ingestion.representations import (
+    STATUS_PATH,
+    DeliveryPage,
+    DeliveryStatus,
+    NewDelivery,
+    Times,
+    accepted_delivery,
+    delivery_status,
+    status_url,
+)
+from ingestion.tables import CancellationRow, DeliveryProgressRow, DeliveryRequestRow, RescheduleRow
+from shared_runtime import Problem
+
+router = APIRouter(prefix=STATUS_PATH, tags=["delivery requests"])
+
+Body = TypeVar("Body", bound=BaseModel)
+State = TypeVar("State")
+
+JSON = "application/json"
+RETRY_AFTER = {"Retry-After": str(limits.POLL_AFTER_S)}
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses=ACCEPTED | problems(400, 413, 415, 422),
+    openapi_extra=body_of(NewDelivery) | IDEMPOTENCY_KEY,
+)
+async def submit(request: Request, caller: Caller) -> Response:
+    """Ask for a delivery. 202 means that the request is stored and will be dealt with, whatever happens."""
+    body = await parsed(request, NewDelivery)
+    command = SubmitDelivery(
+        delivery_id=new_id(),
+        owner_id=caller,
+        pickup=body.pickup,
+        dropoff=body.dropoff,
+        pickup_time=body.pickup_time,
+        deadline=body.deadline,
+        expedited=body.expedited,
+        confirmation_required=body.confirmation_required,
+        package=body.package,
+        idempotency=idempotency_of(request.headers, caller, "POST", body),
+    )
+    return await answer_to(request, command)
+
+
+@router.patch(
+    "/{delivery_id}",
+    status_code=202,
+    responses=ACCEPTED | problems(400, 404, 409, 413, 415, 422),
+    openapi_extra=body_of(Times) | IDEMPOTENCY_KEY,
+)
+async def reschedule(delivery_id: UUID, request: Request, caller: Caller) -> Response:
+    """Ask for other times. The status tells whether they were accepted or refused, and why."""
+    body = await parsed(request, Times)
+    command = RescheduleDelivery(
+        delivery_id=delivery_id,
+        owner_id=caller,
+        pickup_time=body.pickup_time,
+        deadline=body.deadline,
+        idempotency=idempotency_of(request.headers, caller, f"PATCH {delivery_id}", body),
+    )
+    return await answer_to(request, command)
+
+
+@router.delete(
+    "/{delivery_id}",
+    status_code=202,
+    responses=ACCEPTED | problems(400, 404, 409, 422),
+    openapi_extra=IDEMPOTENCY_KEY,
+)
+async def cancel(delivery_id: UUID, request: Request, caller: Caller) -> Response:
+    """Ask that the delivery be cancelled. The status tells whether it came in time."""
+    idempotency = idempotency_of(request.headers, caller, f"DELETE {delivery_id}")
+    return await answer_to(request, CancelDelivery(delivery_id, caller, idempotency))
+
+
+@router.get("/{delivery_id}", response_model=DeliveryStatus, responses=TOLD | problems(404, 422))
+async def show(delivery_id: UUID, caller: Caller, session: ReadSession) -> Response:
+    """Tell one of the caller's requests, and what became of it."""
+    found = (await session.exec(_told(caller).where(col(DeliveryRequestRow.delivery_id) == delivery_id))).first()
+    if found is None:
+        raise unknown_delivery()
+    status = status_of(*found)
+    return Response(status.model_dump_json(), media_type=JSON, headers=None if status.is_ended else RETRY_AFTER)
+
+
+@router.get("", response_model=DeliveryPage, responses=LISTED | problems(422))
+async def browse(
+    caller: Caller,
+    session: ReadSession,
+    limit: Annotated[int, Query(ge=1, le=limits.PAGE_SIZE_MAX)] = limits.PAGE_SIZE_DEFAULT,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+) -> Response:
+    """Tell the caller's requests, newest first."""
+    query = _told(caller).order_by(col(DeliveryRequestRow.delivery_id).desc()).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(col(DeliveryRequestRow.delivery_id) < _delivery_at(cursor))
+    found = (await session.exec(query)).all()
+    items = [status_of(*rows) for rows in found[:limit]]
+    next_cursor = _cursor_at(items[-1].delivery_id) if len(found) > limit else None
+    return Response(DeliveryPage(items=items, next_cursor=next_cursor).model_dump_json(), media_type=JSON)
+
+
+async def parsed(request: Request, model: type[Body]) -> Body:
+    """The body, read and validated in one step.
+
+    Raises RequestValidationError, which becomes a problem with status 400 when it is no JSON, or 422.
+    """
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in errors]) from None
+
+
+async def answer_to(request: Request, command: Command) -> Response:
+    """Hand the command over and tell what was decided, once that is durable."""
+    outcome = await execute(request, command)
+    if isinstance(outcome, Refusal):
+        raise problem_of(outcome)
+    headers = {"Location": status_url(outcome.delivery_id)} | RETRY_AFTER
+    if outcome.is_replay:
+        headers[REPLAYED_HEADER] = "true"
+    return Response(accepted_delivery(outcome).model_dump_json(), 202, headers, JSON)
+
+
+def problem_of(refusal: Refusal) -> Exception:
+    """What the caller is told about a command that has no effect."""
+    match refusal.kind:
+        case RefusalKind.INVALID:
+            return RequestValidationError(
+                [{"type": one.code, "loc": ("body", one.field), "msg": one.message} for one in refusal.errors]
+            )
+        case RefusalKind.KEY_REUSED:
+            return Problem(422, "idempotency-key-reused", "the idempotency key was used for another request")
+        case RefusalKind.UNKNOWN_DELIVERY:
+            return unknown_delivery()
+        case RefusalKind.DELIVERY_ENDED:
+            return Problem(409, "delivery-ended", f"the delivery is {refusal.stage} already", stage=refusal.stage)
+        case RefusalKind.CANCELLATION_PENDING:
+            return Problem(409, "cancellation-pending", "the delivery is about to be cancelled")
+        case unknown:
+            assert_never(unknown)
+
+
+def unknown_delivery() -> Problem:
+    return Problem(404, "delivery-request-unknown", "you have no such delivery request")
+
+
+def _told(caller: str) -> Any:
+    """All that is told of the caller's requests, in one query."""
+    request_id = col(DeliveryRequestRow.delivery_id)
+    return (
+        select(DeliveryRequestRow, DeliveryProgressRow, CancellationRow, RescheduleRow)
+        .join(DeliveryProgressRow, col(DeliveryProgressRow.delivery_id) == request_id)
+        .outerjoin(CancellationRow, col(CancellationRow.delivery_id) == request_id)
+        .outerjoin(RescheduleRow, col(RescheduleRow.delivery_id) == request_id)
+        .where(col(DeliveryRequestRow.owner_id) == caller)
+    )
+
+
+def status_of(
+    request: DeliveryRequestRow,
+    progress: DeliveryProgressRow,
+    cancellation: CancellationRow | None,
+    reschedule: RescheduleRow | None,
+) -> DeliveryStatus:
+    """The status that the rows of one delivery tell."""
+    return delivery_status(
+        _state_of(DeliveryRequest, request),
+        _state_of(DeliveryProgress, progress),
+        None if cancellation is None else _state_of(Cancellation, cancellation),
+        None if reschedule is None else _state_of(Reschedule, reschedule),
+    )
+
+
+def _state_of(state: type[State], row: SQLModel) -> State:
+    return state(**{field.name: getattr(row, field.name) for field in fields(state)})  # type: ignore[arg-type]
+
+
+def _cursor_at(delivery_id: UUID) -> str:
+    return urlsafe_b64encode(delivery_id.bytes).decode().rstrip("=")
+
+
+def _delivery_at(cursor: str) -> UUID:
+    try:
+        return UUID(bytes=urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (NotBase64, ValueError):
+        message = "must be `next_cursor` of an earlier page"
+        raise RequestValidationError([{"type": "cursor", "loc": ("query", "cursor"), "msg": message}]) from None
