@@ -30,6 +30,7 @@ class StackFolder:
 
     def password(self, name: str) -> str:
         """The password called `name`, made up on first use and kept for as long as the folder is."""
+        self.create()
         with self.lock("secrets"):
             passwords = self._read_passwords()
             if name not in passwords:

@@ -39,13 +39,26 @@ class ManagedProcess:
     def log(self) -> Path:
         return self._folder.log(self.record.name)
 
+    @property
+    def log_tail(self) -> str:
+        return tail(self.log)
+
     def require_running(self) -> None:
         """Raises ProcessDiedError with the end of its log when it has ended."""
         if not self.is_running:
             status = None if self._child is None else self._child.wait()
             raise ProcessDiedError(
-                f"{self.record.name} ended (exit status {status}); the end of {self.log}:\n{tail(self.log)}"
+                f"{self.record.name} ended (exit status {status}); the end of {self.log}:\n{self.log_tail}"
             )
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Wait for its end and return the exit status, None when it still runs after the time limit."""
+        if self._child is None:
+            raise StackError(f"{self.record.name} was started by another process, which gets its exit status")
+        try:
+            return self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
 
     def stop(self, how: signal.Signals = signal.SIGTERM, *, timeout_s: float) -> bool:
         """Ask it to end, kill it when it does not. Returns whether it ended by itself."""

@@ -1,7 +1,7 @@
 """PostgreSQL and RabbitMQ together: what component tests need, and what the services of a stack run on."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,7 +21,7 @@ from local_stack.records import read_records
 class LocalServers:
     """Both servers in one data folder.
 
-    They end with `stop`, or with the calling process however that ends, unless they are `detached`.
+    They end with `stop`, or with the calling process however that ends, unless it called `detach`.
     """
 
     def __init__(
@@ -31,36 +31,75 @@ class LocalServers:
         databases: Sequence[str] = (),
         subscriptions: Sequence[Subscription] = (),
         management_port: int | None = None,
-        detached: bool = False,
     ) -> None:
         self.folder = StackFolder(data_folder)
         self.postgres = PostgresServer(self.folder)
         self.rabbitmq = RabbitServer(self.folder, subscriptions=subscriptions, management_port=management_port)
         self._databases = tuple(databases)
-        self._detached = detached
         self._guardian: ManagedProcess | None = None
 
     def start(self) -> None:
-        """Start both at the same time. Raises AlreadyUpError when somebody else's servers run in the data folder."""
-        self.folder.create()
-        with self.folder.lock("start"):
-            claim(self.folder)
-            if not self._detached:
-                self._guardian = start_guardian(self.folder)
+        """Start both at the same time, all or nothing.
+
+        Raises AlreadyUpError when another stack runs in the data folder, StackError when one of them does not start.
+        """
+        self.claim()
         try:
-            together(self._start_postgres, self.rabbitmq.start)
+            self.together(self.start_postgres, self.rabbitmq.start)
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Stop both; nothing of them is left, whatever state they were in."""
+        """Stop both, and whatever else runs in the data folder; nothing is left, whatever state it was in."""
         try:
-            together(self.postgres.stop, self.rabbitmq.stop)
+            self.together(self.postgres.stop, self.rabbitmq.stop)
         finally:
             end_everything(self.folder)
             if self._guardian is not None:
                 self._guardian.kill()
+
+    def claim(self) -> None:
+        """Take the data folder, and have everything in it ended when this process is gone.
+
+        What a crash of the machine left on record is forgotten. Raises AlreadyUpError when a stack runs there.
+        """
+        self.folder.create()
+        with self.folder.lock("start"):
+            _require_unused(self.folder)
+            self._guardian = start_guardian(self.folder)
+
+    def detach(self) -> None:
+        """Let everything outlive the calling process, until somebody stops it by the data folder."""
+        if self._guardian is not None:
+            self._guardian.kill()
+
+    def adopt(self) -> None:
+        """Take over what another process started in this data folder and detached."""
+        self.postgres.adopt()
+        self.rabbitmq.adopt()
+
+    def start_postgres(self) -> None:
+        """Start PostgreSQL alone, with its databases."""
+        self.postgres.start()
+        self.postgres.create_databases(self._databases)
+
+    def together(self, *actions: Callable[[], object]) -> None:
+        """Run actions at the same time.
+
+        When one fails, or when the calling thread is interrupted, the processes in the data folder are ended until the
+        other actions give up too; then the first error is raised.
+        """
+        with ThreadPoolExecutor(max(1, len(actions))) as pool:
+            futures = [pool.submit(action) for action in actions]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+            except BaseException:
+                while wait(futures, timeout=0.1).not_done:
+                    end_everything(self.folder)
+                raise
 
     def create_database(self, name: str) -> str:
         """A fresh database with an owner of the same name. Returns the owner's URL."""
@@ -87,24 +126,12 @@ class LocalServers:
     ) -> None:
         self.stop()
 
-    def _start_postgres(self) -> None:
-        self.postgres.start()
-        self.postgres.create_databases(self._databases)
 
-
-def claim(folder: StackFolder) -> None:
-    """Make sure that nobody else runs a stack in this folder; forget what a crash of the machine left on record."""
-    running = [record for record in read_records(folder) if record.is_running and record.name != GUARDIAN]
-    if running:
+def _require_unused(folder: StackFolder) -> None:
+    running = [record for record in read_records(folder) if record.is_running]
+    # A guardian alone is about to end: its stack is gone already.
+    if any(record.name != GUARDIAN for record in running):
         names = ", ".join(f"{record.name} (process {record.pid})" for record in running)
         raise AlreadyUpError(f"a stack is already up in {folder.root}: {names}")
     for record in read_records(folder):
         ManagedProcess(folder, record).kill()
-
-
-def together(*actions: Callable[[], object]) -> None:
-    """Run actions at the same time. When all have ended, raises the first one's error, if any."""
-    with ThreadPoolExecutor(len(actions)) as pool:
-        futures = [pool.submit(action) for action in actions]
-    for future in futures:
-        future.result()
