@@ -70,7 +70,7 @@ def decide_booking(
         return NOTHING
     waiting = waiting_for(request, requested_at)
     if request.deadline <= now:
-        description = "The deadline passed before a drone was looked for."
+        description = "The request expired before a drone was looked for."
         return _refuse(waiting, DroneSchedulingFailureReason.REQUEST_EXPIRED, description, now)
     match outlook:
         case FleetOutlook.SUITABLE_DRONES_EXIST:

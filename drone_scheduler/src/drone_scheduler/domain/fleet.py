@@ -14,6 +14,8 @@ from drone_scheduler.domain.geography import great_circle_m
 
 RESERVE_PERCENT = 10.0
 """Charge that no flight plan may use: what is left for wind, detours and the landing."""
+FULL_SHARE = (100 - RESERVE_PERCENT) / 100
+"""The share of its range that a drone may be planned to fly on a full battery."""
 CHARGE_BELOW_PERCENT = 25.0
 """A drone without a delivery and with less charge than this is not booked until it is charged."""
 CHARGED_PERCENT = 80.0
@@ -106,8 +108,7 @@ class Drone:
 
     def could_ever_fly(self, errand: Errand) -> bool:
         """Whether it could do the errand on a full battery, waiting at the pickup."""
-        full_range_m = self.range_m * (100 - RESERVE_PERCENT) / 100
-        return errand.weight_kg <= self.payload_kg and errand.distance_m <= full_range_m
+        return errand.weight_kg <= self.payload_kg and errand.distance_m <= self.range_m * FULL_SHARE
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def decide_registration(
 
 def decide_observation(drone: Drone, observation: Observation) -> Drone:
     """Place and charge are as observed, unless a later observation is known already."""
-    if observation.observed_at <= drone.observed_at:
+    if observation.observed_at < drone.observed_at:
         return drone
     location = observation.location or drone.location
     battery_percent = drone.battery_percent if observation.battery_percent is None else observation.battery_percent
@@ -181,7 +182,7 @@ def decide_observation(drone: Drone, observation: Observation) -> Drone:
 
 def decide_telemetry(drone: Drone, report: DroneTelemetryReported, now: datetime) -> Drone:
     """Follow what the drone reports. A drone that flies for its delivery has taken off."""
-    if report.observed_at <= drone.observed_at:
+    if report.observed_at < drone.observed_at:
         return drone
     # A drone whose clock is fast must not silence its own later reports.
     observed_at = min(report.observed_at, now)

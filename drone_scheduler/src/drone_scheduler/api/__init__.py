@@ -1,0 +1,1 @@
+"""HTTP: the fleet for its staff, bookings and utilization for owners."""

@@ -1,0 +1,20 @@
+"""Who may do what over HTTP. The gateway sets the headers X-Subject and X-Roles from the caller's token."""
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Query
+from shared_runtime.http import require_role
+
+FLEET_ROLE = "fleet"
+
+Staff = Annotated[str, Depends(require_role(FLEET_ROLE))]
+"""A caller who looks after the fleet."""
+
+
+def _is_staff(x_roles: Annotated[str, Header()] = "") -> bool:
+    return FLEET_ROLE in {role.strip() for role in x_roles.split(",")}
+
+
+IsStaff = Annotated[bool, Depends(_is_staff)]
+"""Whether the caller looks after the fleet, where owners are served too."""
+PageLength = Annotated[int, Query(ge=1, le=500)]

@@ -1,0 +1,280 @@
+"""Finding drones for deliveries and deliveries for drones: a few statements for a whole batch of messages.
+
+Drones and bookings that somebody else is about to take are passed over instead of waited for. Who goes empty stays in
+line, where the periodic search finds them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import assert_never
+from uuid import UUID
+
+import asyncpg
+from shared_contracts.delivery.v1 import DeliveryHeadedToPickup
+from shared_contracts.fleet.v1 import DroneTelemetryReported
+from shared_contracts.ingestion.v1 import DeliveryRequested
+
+from drone_scheduler import queries
+from drone_scheduler.commands import CorrectDrone, GroundDrone, RegisterDrone, UngroundDrone
+from drone_scheduler.domain.bookings import Booking
+from drone_scheduler.domain.decisions import DeliveryEnded, FleetOutlook, released
+from drone_scheduler.domain.fleet import (
+    CHARGED_PERCENT,
+    FULL_SHARE,
+    Drone,
+    DroneStatus,
+    Errand,
+    decide_observation,
+    decide_registration,
+    decide_telemetry,
+    errand_of,
+    lift_grounding,
+)
+from drone_scheduler.domain.line import Candidate, allot, hand_on
+from drone_scheduler.tables import BOOKINGS, DRONES
+from shared_runtime import Tick
+
+CANDIDATES_PER_ERRAND = 16
+SEARCH_ROUNDS = 3
+"""How often a batch looks again for those whose candidates were all taken by others."""
+PAGE_LENGTH = 64
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What the fleet has for a requested delivery."""
+
+    key: UUID
+    """The delivery."""
+    outlook: FleetOutlook
+    drone_id: UUID | None
+    """The drone that is set aside for it, None when none is free."""
+
+
+@dataclass(frozen=True)
+class Successor:
+    """Who is next in line for the drone that a message sets free."""
+
+    key: UUID
+    """The session of the message: the delivery that ends, or the drone."""
+    delivery_id: UUID | None
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Deliveries in line, and the free drones that are set aside for them."""
+
+    pairs: tuple[tuple[UUID, UUID], ...]
+    """Delivery and drone, in the order of the line."""
+    key: str = "matches"
+
+
+@dataclass
+class Search:
+    """The free drones that are set aside for a batch of errands, their rows locked."""
+
+    drones: dict[UUID, Drone] = field(default_factory=dict)
+    allotted: dict[UUID, UUID] = field(default_factory=dict)
+    """Drone by delivery."""
+    unsuited: list[Errand] = field(default_factory=list)
+    """The errands that no free drone suits."""
+
+
+async def prospects(connection: asyncpg.Connection, requests: Sequence[DeliveryRequested]) -> Iterable[object]:
+    """Set the nearest suitable free drone aside for each request, expedited requests first."""
+    errands = {request.delivery_id: errand_of(request) for request in requests}
+    search = await _search(connection, list(errands.values()))
+    hopeless = await _beyond_the_fleet(connection, search.unsuited)
+    return [
+        *search.drones.values(),
+        *(
+            Prospect(
+                delivery_id,
+                FleetOutlook.NO_SUITABLE_DRONE if delivery_id in hopeless else FleetOutlook.SUITABLE_DRONES_EXIST,
+                search.allotted.get(delivery_id),
+            )
+            for delivery_id in errands
+        ),
+    ]
+
+
+async def held_drones(
+    connection: asyncpg.Connection, events: Sequence[DeliveryHeadedToPickup | DeliveryEnded]
+) -> Iterable[object]:
+    """The drones that the deliveries hold and, for those deliveries that end, who is next in line."""
+    drones = await _drones(connection, queries.HELD_DRONES, [event.delivery_id for event in events])
+    held = {drone.delivery_id: drone for drone in drones}
+    freed = {
+        event.delivery_id: released(held[event.delivery_id], event)
+        for event in events
+        if event.delivery_id in held and not isinstance(event, DeliveryHeadedToPickup)
+    }
+    return [*drones, *await _successors(connection, [event.delivery_id for event in events], freed)]
+
+
+async def charged_drones(connection: asyncpg.Connection, reports: Sequence[DroneTelemetryReported]) -> Iterable[object]:
+    """Who is next in line for the drones that report being charged."""
+    charged = {report.drone_id: report for report in reports if report.battery_percent >= CHARGED_PERCENT}
+    drones = await _drones(connection, queries.CHARGING_DRONES, list(charged)) if charged else []
+    now = datetime.now(UTC)
+    freed = {drone.drone_id: decide_telemetry(drone, charged[drone.drone_id], now) for drone in drones}
+    return await _successors(connection, [report.drone_id for report in reports], freed)
+
+
+async def serviceable_drones(
+    connection: asyncpg.Connection, commands: Sequence[RegisterDrone | CorrectDrone | UngroundDrone]
+) -> Iterable[object]:
+    """Who is next in line for the drones that the staff changes."""
+    drone_ids = [command.drone_id for command in commands]
+    known = {drone.drone_id: drone for drone in await DRONES.load(connection, drone_ids)}
+    now = datetime.now(UTC)
+    changed = {command.drone_id: _changed(known.get(command.drone_id), command, now) for command in commands}
+    freed = {drone_id: drone for drone_id, drone in changed.items() if drone is not None}
+    return await _successors(connection, drone_ids, freed)
+
+
+async def bookings_of_drones(connection: asyncpg.Connection, commands: Sequence[GroundDrone]) -> Iterable[object]:
+    """The bookings that hold the drones."""
+    return await _bookings(connection, queries.BOOKINGS_OF_DRONES, [command.drone_id for command in commands])
+
+
+class LineSearch:
+    """Looks for free drones for one page of the line after the other, and begins again at its end.
+
+    A drone that becomes free goes to the next in line at once. This finds what that misses: a delivery that joined
+    the line while the drone became free, and a drone that charges until it suits.
+    """
+
+    FRONT = (False, datetime(1, 1, 1, tzinfo=UTC), UUID(int=0))
+
+    def __init__(self) -> None:
+        self._after = self.FRONT
+
+    async def __call__(self, connection: asyncpg.Connection, ticks: Sequence[Tick]) -> Iterable[object]:
+        page = await _bookings(connection, queries.LINE_PAGE, *self._after, PAGE_LENGTH)
+        self._after = self.FRONT if len(page) < PAGE_LENGTH else _place(page[-1])
+        if not page:
+            return [Matches(())]
+        search = await _search(connection, [booking.errand for booking in page])
+        bookings = await _bookings(connection, queries.LOCK_WAITING_BOOKINGS, list(search.allotted))
+        locked = {booking.delivery_id for booking in bookings}
+        pairs = tuple(
+            (booking.delivery_id, search.allotted[booking.delivery_id])
+            for booking in page
+            if booking.delivery_id in locked
+        )
+        return [*search.drones.values(), *bookings, Matches(pairs)]
+
+
+async def _search(connection: asyncpg.Connection, errands: Sequence[Errand]) -> Search:
+    search = Search()
+    remaining, tried = list(errands), set[UUID]()
+    for _ in range(SEARCH_ROUNDS):
+        candidates = await _candidates(connection, remaining, tried)
+        if not tried:
+            search.unsuited = [errand for errand in remaining if errand.delivery_id not in candidates]
+        allotted = allot(remaining, candidates)
+        if not allotted:
+            break
+        tried.update(allotted.values())
+        locked = {
+            drone.drone_id: drone
+            for drone in await _drones(connection, queries.LOCK_FREE_DRONES, list(allotted.values()))
+        }
+        search.drones.update(locked)
+        search.allotted.update({delivery: drone for delivery, drone in allotted.items() if drone in locked})
+        remaining = [
+            errand
+            for errand in remaining
+            if errand.delivery_id in candidates and errand.delivery_id not in search.allotted
+        ]
+        if not remaining:
+            break
+    return search
+
+
+async def _candidates(
+    connection: asyncpg.Connection, errands: Sequence[Errand], excluded: Iterable[UUID]
+) -> Mapping[UUID, Sequence[Candidate]]:
+    records = await connection.fetch(
+        queries.CANDIDATES,
+        [errand.pickup_latitude for errand in errands],
+        [errand.pickup_longitude for errand in errands],
+        [errand.weight_kg for errand in errands],
+        [errand.distance_m for errand in errands],
+        list(excluded),
+        CANDIDATES_PER_ERRAND,
+    )
+    candidates: dict[UUID, list[Candidate]] = {}
+    for ordinal, drone_id, approach_m in records:
+        candidates.setdefault(errands[ordinal - 1].delivery_id, []).append(Candidate(drone_id, approach_m))
+    return candidates
+
+
+async def _beyond_the_fleet(connection: asyncpg.Connection, errands: Sequence[Errand]) -> set[UUID]:
+    if not errands:
+        return set()
+    records = await connection.fetch(
+        queries.ERRANDS_WITHIN_THE_FLEETS_POWER,
+        [errand.weight_kg for errand in errands],
+        [errand.distance_m for errand in errands],
+        FULL_SHARE,
+    )
+    possible = {errands[ordinal - 1].delivery_id for (ordinal,) in records}
+    return {errand.delivery_id for errand in errands} - possible
+
+
+async def _successors(
+    connection: asyncpg.Connection, sessions: Iterable[UUID], freed: Mapping[UUID, Drone]
+) -> list[object]:
+    free = {session: drone for session, drone in freed.items() if drone.status is DroneStatus.FREE}
+    drones = list({drone.drone_id: drone for drone in free.values()}.values())
+    line = await _line_for(connection, drones) if drones else []
+    handed_on = hand_on(drones, line)
+    successors = {session: handed_on.get(drone.drone_id) for session, drone in free.items()}
+    return [*line, *(Successor(session, successors.get(session)) for session in sessions)]
+
+
+async def _line_for(connection: asyncpg.Connection, drones: Sequence[Drone]) -> list[Booking]:
+    return await _bookings(
+        connection,
+        queries.LINE_FOR_DRONES,
+        [drone.latitude for drone in drones],
+        [drone.longitude for drone in drones],
+        [drone.payload_kg for drone in drones],
+        [drone.usable_range_m for drone in drones],
+        len(drones),
+    )
+
+
+def _changed(drone: Drone | None, command: RegisterDrone | CorrectDrone | UngroundDrone, now: datetime) -> Drone | None:
+    match command:
+        case RegisterDrone():
+            return decide_registration(
+                drone,
+                command.drone_id,
+                command.design,
+                location=command.location,
+                battery_percent=command.battery_percent,
+                now=now,
+            )
+        case CorrectDrone():
+            return None if drone is None else decide_observation(drone, command.observation)
+        case UngroundDrone():
+            return None if drone is None else lift_grounding(drone)
+        case _:
+            assert_never(command)
+
+
+def _place(booking: Booking) -> tuple[bool, datetime, UUID]:
+    assert booking.requested_at is not None  # noqa: S101 - who waits has asked
+    return not booking.expedited, booking.requested_at, booking.delivery_id
+
+
+async def _drones(connection: asyncpg.Connection, query: str, *arguments: object) -> list[Drone]:
+    return [DRONES.from_record(record) for record in await connection.fetch(query, *arguments)]
+
+
+async def _bookings(connection: asyncpg.Connection, query: str, *arguments: object) -> list[Booking]:
+    return [BOOKINGS.from_record(record) for record in await connection.fetch(query, *arguments)]
