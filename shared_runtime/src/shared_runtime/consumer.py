@@ -57,10 +57,11 @@ class Registration:
     handler: Handler
     loads: tuple[KeyedLoad, ...]
     loaders: tuple[Loader, ...]
-    expired: Handler | None = None
+    even_expired: bool = False
 
-    async def call(self, handler: Handler, message: Any, work: UnitOfWork) -> Any:
-        result = handler(message, work)
+    async def call(self, message: Any, work: UnitOfWork) -> Any:
+        """Run the handler, be it a plain function or a coroutine function."""
+        result = self.handler(message, work)
         return await result if inspect.isawaitable(result) else result
 
 
@@ -107,19 +108,19 @@ class Consumer:
         message: type,
         *,
         loads: Sequence[type | KeyedLoad | Loader] = (),
-        expired: Handler | None = None,
+        even_expired: bool = False,
     ) -> Callable[[H], H]:
         """Register the handler of a message type, or of a command that HTTP hands over.
 
         `loads` names what the handler may `get`: a state class (by the message's session), `loaded_by(...)`, or a
-        loader of the service's own. `expired` is called instead when the message came too late; without it such a
-        message is dead-lettered.
+        loader of the service's own. A message that is read after its `expires_at` is dead-lettered, unless the handler
+        wants it `even_expired`, to answer it.
         """
 
         def register(handler: H) -> H:
             if message in self.registrations:
                 raise ValueError(f"{message.__name__} has a handler already")
-            self.registrations[message] = self._registration(message, handler, loads, expired)
+            self.registrations[message] = self._registration(message, handler, loads, even_expired)
             return handler
 
         return register
@@ -134,7 +135,7 @@ class Consumer:
 
         def register(handler: H) -> H:
             key = self.store_of[state].key_of
-            registration = self._registration(state, handler, [KeyedLoad(state, key), *loads], None)
+            registration = self._registration(state, handler, [KeyedLoad(state, key), *loads], False)
             self.due_columns.append(DueColumn(state, column, registration))
             return handler
 
@@ -144,7 +145,7 @@ class Consumer:
         """Register work that each process does every `interval_s` seconds: `handler(tick, work)`."""
 
         def register(handler: H) -> H:
-            self.periodics.append(Periodic(interval_s, self._registration(Tick, handler, loads, None)))
+            self.periodics.append(Periodic(interval_s, self._registration(Tick, handler, loads, False)))
             return handler
 
         return register
@@ -161,7 +162,7 @@ class Consumer:
         message: type,
         handler: Handler,
         loads: Sequence[type | KeyedLoad | Loader],
-        expired: Handler | None,
+        even_expired: bool,
     ) -> Registration:
         keyed: list[KeyedLoad] = []
         loaders: list[Loader] = []
@@ -175,7 +176,7 @@ class Consumer:
         for load in keyed:
             if load.state not in self.store_of:
                 raise ValueError(f"{handler.__name__} loads {load.state.__name__}, which no store keeps")
-        return Registration(message, handler, tuple(keyed), tuple(loaders), expired)
+        return Registration(message, handler, tuple(keyed), tuple(loaders), even_expired)
 
 
 def _session(message: Any) -> Key:

@@ -40,7 +40,7 @@ class SubscriptionSource(Source):
         if model is None:
             return Job(envelope, error=self._unknown(envelope.type))
         registration: Registration = self._registrations[model]
-        if envelope.is_expired(now) and registration.expired is None:
+        if envelope.is_expired(now) and not registration.even_expired:
             description = f"expired at {envelope.expires_at}, read at {now}"
             return Job(envelope, error=PermanentError(description, reason=DeadLetterReason.EXPIRED))
         try:
@@ -48,8 +48,7 @@ class SubscriptionSource(Source):
         except pydantic.ValidationError as error:
             description = _without_values(error)
             return Job(envelope, error=PermanentError(description, reason=DeadLetterReason.INVALID_PAYLOAD))
-        handler = registration.expired if envelope.is_expired(now) else registration.handler
-        return Job(envelope, registration, message, handler)
+        return Job(envelope, registration, message)
 
     async def admit(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Job]:
         once = {(job.envelope.id, job.envelope.attempt_epoch): job for job in reversed(jobs)}

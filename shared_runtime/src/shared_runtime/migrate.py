@@ -3,6 +3,7 @@
 import importlib.resources
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from alembic import command
@@ -22,7 +23,9 @@ def config_for(package: str, database_url: str) -> Config:
 
 def migrate(package: str, database_url: str) -> None:
     """Apply all migrations of `package` that the database does not have yet. Several at once wait for each other."""
-    command.upgrade(config_for(package, database_url), "head")
+    # In a thread of its own, because the migrations run an event loop and the caller may have one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(command.upgrade, config_for(package, database_url), "head").result()
 
 
 def main() -> None:

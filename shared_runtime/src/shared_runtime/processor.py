@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from shared_runtime import outbox
-from shared_runtime.consumer import Consumer, Handler, Loader, Registration
+from shared_runtime.consumer import Consumer, Loader, Registration
 from shared_runtime.database import Database
 from shared_runtime.envelope import Envelope, new_id, utc_now
 from shared_runtime.errors import DatabaseUnavailable, is_conflict
@@ -32,20 +32,18 @@ CONFLICT_ATTEMPTS = 5
 class Job:
     """One message on its way through a transaction, and what came of it."""
 
-    __slots__ = ("envelope", "error", "handler", "message", "registration", "result")
+    __slots__ = ("envelope", "error", "message", "registration", "result")
 
     def __init__(
         self,
         envelope: Envelope,
         registration: Registration | None = None,
         message: Any = None,
-        handler: Handler | None = None,
         error: BaseException | None = None,
     ) -> None:
         self.envelope = envelope
         self.registration = registration
         self.message = message
-        self.handler = handler or (registration.handler if registration else None)
         self.error = error
         self.result: Any = None
 
@@ -196,13 +194,16 @@ class Processor:
                 if source.holds_followers(job.error):
                     held_sessions.add(job.envelope.session_id)
                 continue
-            assert job.registration is not None and job.handler is not None  # noqa: S101, PT018 - as above
+            assert job.registration is not None  # noqa: S101 - as above
             work = UnitOfWork(states, self.consumer.key_of, job.envelope, now)
             try:
                 with self.tracing.span(
-                    job.handler.__name__, job.envelope.traceparent, SpanKind.CONSUMER, _span_attributes(job.envelope)
+                    job.registration.handler.__name__,
+                    job.envelope.traceparent,
+                    SpanKind.CONSUMER,
+                    _span_attributes(job.envelope),
                 ) as traceparent:
-                    job.result = await job.registration.call(job.handler, job.message, work)
+                    job.result = await job.registration.call(job.message, work)
                 events = [self._route(job.envelope, one, traceparent, now) for one in work.publications]
                 work.accept()
                 routed += events

@@ -1,0 +1,64 @@
+"""Real servers for the tests: one PostgreSQL and one RabbitMQ per run, a database and a virtual host per test module."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from local_stack.servers import LocalServers
+from shared_contracts.topology import SUBSCRIPTIONS
+from shared_runtime.migrate import migrate
+from shared_runtime.testing import Broker
+
+# Imported before any test module is: pytest names a test module by its path, so the folder package_service/ would else
+# be taken for the package package_service.
+import delivery
+import drone_scheduler
+import ingestion
+import package_service
+
+SERVICES = (delivery, drone_scheduler, ingestion, package_service)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServers]:
+    """Both servers, started for this run and stopped at its end."""
+    with LocalServers(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where one test module's service keeps and exchanges things."""
+
+    database_url: str
+    broker_url: str
+
+    def migrated(self, package: str) -> "Places":
+        """The same, with the tables of `package`."""
+        migrate(package, self.database_url)
+        return self
+
+
+@pytest.fixture(scope="module")
+def places(servers: LocalServers, request: pytest.FixtureRequest) -> Places:
+    """A fresh database and a fresh virtual host with the whole topology."""
+    name = request.module.__name__.rpartition(".")[2].replace("test_", "")
+    unique = f"{name}_{abs(hash(request.module.__file__)) % 10**6}"
+    return Places(servers.create_database(unique), servers.create_vhost(unique, SUBSCRIPTIONS))
+
+
+@pytest_asyncio.fixture(scope="module")
+async def broker(places: Places) -> AsyncIterator[Broker]:
+    """An administrator's connection to the module's virtual host."""
+    async with Broker.connected(places.broker_url) as broker:
+        yield broker
+
+
+@pytest_asyncio.fixture(scope="module")
+async def database(places: Places) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to the module's database."""
+    connection = await asyncpg.connect(places.database_url)
+    yield connection
+    await connection.close()
