@@ -39,7 +39,7 @@ class ProblemDetails(BaseModel):
 
 
 PROBLEMS = {
-    400: "The body is not JSON, or the idempotency key is none",
+    400: "The body is not JSON, or the idempotency key is not valid",
     401: "The caller is unknown",
     404: "The caller has no such request",
     409: "The delivery has ended, or is about to be cancelled",
