@@ -24,7 +24,7 @@ class Message(BaseModel):
     """A fact or a command that travels between services.
 
     Consumers ignore fields that they do not know, so a message may grow by addition. Any other change is a new
-    version, published side by side with the old one.
+    version, side by side with the old one until nobody sends that any more.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from enum import Enum, StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
@@ -21,7 +21,7 @@ from shared_contracts.generation.schemas import (
     member_descriptions,
     message_schema,
 )
-from shared_contracts.message import Message
+from shared_contracts.message import DeliveryMessage, Message, Topic
 
 Schema = Mapping[str, Any]
 
@@ -124,6 +124,15 @@ def test_an_enumeration_without_class_statement_is_refused() -> None:
 
     with pytest.raises((TypeError, OSError)):
         member_descriptions(made_by_call)
+
+
+def test_a_message_without_docstring_is_refused() -> None:
+    class Unexplained(DeliveryMessage):
+        message_type: ClassVar[str] = "dronedelivery.delivery.unexplained.v1"
+        topic: ClassVar[Topic] = Topic.DELIVERY_EVENTS
+
+    with pytest.raises(ValueError, match="Unexplained has no docstring"):
+        message_schema(Unexplained)
 
 
 def test_ids_are_unique() -> None:

@@ -27,8 +27,11 @@ def message_schema(message: type[Message]) -> dict[str, Any]:
     """The JSON Schema of what consumers accept: fields with a default may be missing, unknown ones may be there.
 
     `x-messageType`, `x-topic` and `x-session` (the field that orders the messages) belong to the contract too.
+    Raises ValueError when the message has no docstring.
     """
     generated = message.model_json_schema(schema_generator=_ContractSchema)
+    if "description" not in generated:
+        raise ValueError(f"{message.__name__} has no docstring")
     return {
         "$schema": DIALECT,
         "$id": f"{SCHEMA_ROOT}/{MessageName.parse(message.message_type).path}.json",
