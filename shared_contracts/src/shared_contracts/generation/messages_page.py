@@ -23,9 +23,7 @@ Schema = Mapping[str, Any]
 def messages_page() -> str:
     """The page as Markdown: an overview, then every message with its fields, then the values and codes they share."""
     schemas = {message: message_schema(message) for message in MESSAGES.values()}
-    definitions = {
-        name: definition for schema in schemas.values() for name, definition in schema.get("$defs", {}).items()
-    }
+    definitions = shared_definitions(schemas.values())
     lines = [
         "# Messages",
         "",
@@ -52,6 +50,22 @@ def messages_page() -> str:
     return "\n".join(lines)
 
 
+def shared_definitions(schemas: Iterable[Schema]) -> dict[str, Schema]:
+    """What the messages are made of, by name. Raises ValueError when two messages mean different things by one name."""
+    definitions: dict[str, Schema] = {}
+    for schema in schemas:
+        for name, definition in schema.get("$defs", {}).items():
+            if definitions.setdefault(name, definition) != definition:
+                raise ValueError(f"{name} is not the same in every message: give the new one another name")
+    return definitions
+
+
+def heading_of(message: type[Message]) -> str:
+    """The class name, with the version when it is not the first."""
+    version = MessageName.parse(message.message_type).version
+    return message.__name__ if version == 1 else f"{message.__name__} v{version}"
+
+
 def unit_of(field: str) -> str:
     """The unit that the name of a field tells, empty when it tells none."""
     return _UNIT_OF_NAME.get(field) or _UNIT_OF_SUFFIX.get(field.rpartition("_")[2], "")
@@ -60,7 +74,7 @@ def unit_of(field: str) -> str:
 def _overview(schemas: Mapping[type[Message], Schema]) -> Iterator[str]:
     rows = (
         (
-            _link(message.__name__),
+            _link(heading_of(message)),
             f"`{message.message_type}`",
             f"`{message.topic}`",
             ", ".join(publishers_of(message)),
@@ -85,7 +99,7 @@ def _message_section(message: type[Message], schema: Schema) -> Iterator[str]:
         f"[{example.variant.replace('_', ' ') or 'usual'}]({_CONTRACTS}/examples/{example.path}.json)"
         for example in examples
     )
-    yield from (f"### {message.__name__}", "", schema["description"], "")
+    yield from (f"### {heading_of(message)}", "", schema["description"], "")
     yield from (
         f"- type `{message.message_type}`, topic `{message.topic}`, session `{schema[SESSION]}`",
         f"- from {', '.join(publishers_of(message))} to {', '.join(subscribers_of(message))}",
@@ -142,7 +156,7 @@ def _name_of(reference: str) -> str:
 
 
 def _link(heading: str) -> str:
-    return f"[{heading}](#{heading.lower()})"
+    return f"[{heading}](#{heading.lower().replace(' ', '-')})"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
