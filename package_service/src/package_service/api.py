@@ -79,9 +79,10 @@ async def get_summary(owner_id: str, caller: Caller, session: ReadSession) -> Ow
     """How many packages the owner has, by status and size. Only the owner may ask."""
     if owner_id != caller:
         raise Problem(404, "owner-not-found", f"there is no summary for {owner_id}")
+    weight_kg = func.coalesce(func.sum(col(PackageRow.weight_kg)), 0.0)
     query = (
-        select(PackageRow.status, PackageRow.size, func.count(), func.coalesce(func.sum(PackageRow.weight_kg), 0.0))
-        .where(PackageRow.owner_id == owner_id)
+        select(col(PackageRow.status), col(PackageRow.size), func.count(), weight_kg)
+        .where(col(PackageRow.owner_id) == owner_id)
         .group_by(col(PackageRow.status), col(PackageRow.size))
     )
     groups = (await session.exec(query)).all()
@@ -94,7 +95,7 @@ async def get_summary(owner_id: str, caller: Caller, session: ReadSession) -> Ow
     return OwnerSummary(
         owner_id=owner_id,
         packages=sum(group[2] for group in groups),
-        total_weight_kg=round(sum(float(group[3]) for group in groups), 3),
+        total_weight_kg=round(sum(group[3] or 0.0 for group in groups), 3),
         by_status=by_status,
         by_size=by_size,
     )
