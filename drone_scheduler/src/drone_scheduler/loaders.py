@@ -35,9 +35,8 @@ from drone_scheduler.domain.line import Candidate, allot, hand_on
 from drone_scheduler.tables import BOOKINGS, DRONES
 from shared_runtime import Tick
 
-CANDIDATES_PER_ERRAND = 16
-SEARCH_ROUNDS = 3
-"""How often a batch looks again for those whose candidates were all taken by others."""
+CANDIDATES_PER_ROUND = (8, 32, 128)
+"""How far the search for an errand goes; the later rounds are for those whose candidates were all taken by others."""
 PAGE_LENGTH = 64
 
 
@@ -170,8 +169,8 @@ class LineSearch:
 async def _search(connection: asyncpg.Connection, errands: Sequence[Errand]) -> Search:
     search = Search()
     remaining, tried = list(errands), set[UUID]()
-    for _ in range(SEARCH_ROUNDS):
-        candidates = await _candidates(connection, remaining, tried)
+    for count in CANDIDATES_PER_ROUND:
+        candidates = await _candidates(connection, remaining, tried, count)
         if not tried:
             search.unsuited = [errand for errand in remaining if errand.delivery_id not in candidates]
         allotted = allot(remaining, candidates)
@@ -195,7 +194,7 @@ async def _search(connection: asyncpg.Connection, errands: Sequence[Errand]) -> 
 
 
 async def _candidates(
-    connection: asyncpg.Connection, errands: Sequence[Errand], excluded: Iterable[UUID]
+    connection: asyncpg.Connection, errands: Sequence[Errand], excluded: Iterable[UUID], count: int
 ) -> Mapping[UUID, Sequence[Candidate]]:
     records = await connection.fetch(
         queries.CANDIDATES,
@@ -204,11 +203,11 @@ async def _candidates(
         [errand.weight_kg for errand in errands],
         [errand.distance_m for errand in errands],
         list(excluded),
-        CANDIDATES_PER_ERRAND,
+        count,
     )
     candidates: dict[UUID, list[Candidate]] = {}
     for ordinal, drone_id, approach_m in records:
-        candidates.setdefault(errands[ordinal - 1].delivery_id, []).append(Candidate(drone_id, approach_m))
+        candidates.setdefault(errands[ordinal - 1].delivery_id, []).append(Candidate(approach_m, drone_id))
     return candidates
 
 

@@ -17,6 +17,7 @@ _BOOKING = _columns(Booking, "b")
 _DRONE = _columns(Drone, "d")
 
 # For each errand its nearest free drones that suit it, nearest first as the map projection sees it.
+# Errands that no free drone could do from anywhere are sorted out first, because the walk would see the whole fleet.
 # Nothing is locked: most candidates are not taken, and locking them would hide them from the other schedulers.
 CANDIDATES = """
 SELECT e.ordinal, c.drone_id, c.approach_m
@@ -31,6 +32,9 @@ CROSS JOIN LATERAL (
     ORDER BY d.position <-> mercator(e.latitude, e.longitude)
     LIMIT $6
 ) c
+WHERE EXISTS (
+    SELECT FROM drone d WHERE d.status = 'Free' AND d.payload_kg >= e.weight_kg AND d.usable_range_m >= e.distance_m
+)
 """
 
 # Those of the drones that are free still and that nobody else is about to take. Never waits.

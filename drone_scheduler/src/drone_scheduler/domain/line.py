@@ -1,20 +1,19 @@
 """Who is given which drone when several wait: expedited deliveries first, then in the order of their requests."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from drone_scheduler.domain.bookings import Booking
 from drone_scheduler.domain.fleet import Drone, Errand
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A free drone that suits an errand."""
+class Candidate(NamedTuple):
+    """A free drone that suits an errand. The nearest comes first in order."""
 
-    drone_id: UUID
     approach_m: float
     """How far the pickup is from the drone."""
+    drone_id: UUID
 
 
 def allot(errands: Sequence[Errand], candidates: Mapping[UUID, Sequence[Candidate]]) -> dict[UUID, UUID]:
@@ -25,7 +24,7 @@ def allot(errands: Sequence[Errand], candidates: Mapping[UUID, Sequence[Candidat
     allotted: dict[UUID, UUID] = {}
     taken: set[UUID] = set()
     for errand in sorted(errands, key=_ordinary):
-        for candidate in sorted(candidates.get(errand.delivery_id, ()), key=_approach_m):
+        for candidate in sorted(candidates.get(errand.delivery_id, ())):
             if candidate.drone_id not in taken:
                 taken.add(candidate.drone_id)
                 allotted[errand.delivery_id] = candidate.drone_id
@@ -47,7 +46,3 @@ def hand_on(drones: Sequence[Drone], line: Sequence[Booking]) -> dict[UUID, UUID
 
 def _ordinary(errand: Errand) -> bool:
     return not errand.expedited
-
-
-def _approach_m(candidate: Candidate) -> float:
-    return candidate.approach_m
