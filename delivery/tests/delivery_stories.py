@@ -202,7 +202,7 @@ def _(message: PackageRejected, delivery: Delivery | None, now: datetime) -> Out
 
 @decide.register
 def _(message: PackageWithdrawn, delivery: Delivery | None, now: datetime) -> Outcome | None:
-    return decide_package_withdrawn(delivery, message, now=now)
+    return decide_package_withdrawn(delivery, now=now)
 
 
 @decide.register
@@ -217,7 +217,7 @@ def _(message: DroneSchedulingFailed, delivery: Delivery | None, now: datetime) 
 
 @decide.register
 def _(message: DroneReleased, delivery: Delivery | None, now: datetime) -> Outcome | None:
-    return decide_drone_released(delivery, message, now=now)
+    return decide_drone_released(delivery, now=now)
 
 
 @decide.register

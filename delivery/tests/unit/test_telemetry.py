@@ -153,6 +153,12 @@ def test_later_reports_still_count_when_the_clock_of_the_drone_is_fast() -> None
     assert story.delivery.departed_at == NOON
 
 
+def test_reports_count_from_the_booking_on_when_the_clock_of_the_drone_is_slow() -> None:
+    story = scheduled().hears(leaving(NOON - minutes(30)), at=NOON + seconds(1))
+    assert story.delivery.departed_at == NOON
+    assert story.hears(on_board(NOON - minutes(28)), at=NOON + seconds(100)).told[-1] == "DeliveryHeadedToDropoff"
+
+
 def test_reports_of_the_same_moment_all_count() -> None:
     # As when a fast clock is cut off at the time of one transaction that handles several reports.
     story = scheduled().hears(leaving(NOON + seconds(1)), on_board(NOON + seconds(2)))

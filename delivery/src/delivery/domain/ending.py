@@ -14,9 +14,7 @@ from shared_contracts.delivery.v1 import (
     RefusalReason,
 )
 from shared_contracts.domain_types import ConfirmationRecord, ConfirmationType, DeliveryStage, FlightSummary, Location
-from shared_contracts.drone_scheduler.v1 import DroneReleased
 from shared_contracts.ingestion.v1 import CancellationReason, DeliveryCancellationRequested
-from shared_contracts.package_service.v1 import PackageWithdrawn
 
 from delivery.domain.delivery import Delivery, Outcome, TrackingEventKind, tracked
 
@@ -106,14 +104,14 @@ def decide_deadline(delivery: Delivery, *, now: datetime) -> Outcome | None:
     return fail(delivery, *overdue, now)
 
 
-def decide_package_withdrawn(delivery: Delivery | None, fact: PackageWithdrawn, *, now: datetime) -> Outcome | None:
+def decide_package_withdrawn(delivery: Delivery | None, *, now: datetime) -> Outcome | None:
     """Note that the package service has undone its part."""
     if delivery is None or delivery.package_withdrawn_at is not None:
         return None
     return tracked(replace(delivery, package_withdrawn_at=now), TrackingEventKind.PACKAGE_WITHDRAWN, now)
 
 
-def decide_drone_released(delivery: Delivery | None, fact: DroneReleased, *, now: datetime) -> Outcome | None:
+def decide_drone_released(delivery: Delivery | None, *, now: datetime) -> Outcome | None:
     """Note that the scheduler has undone its part."""
     if delivery is None or delivery.drone_released_at is not None:
         return None

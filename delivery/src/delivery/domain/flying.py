@@ -34,8 +34,7 @@ def decide_telemetry(
     if delivery is None or delivery.stage not in UNDER_WAY:
         return None
     plan = delivery.plan
-    # A drone whose clock is fast must not make its own later reports look old.
-    observed_at = min(report.observed_at, now)
+    observed_at = _believable(report.observed_at, delivery, now)
     if plan is None or plan.drone_id != report.drone_id:
         return None
     if delivery.last_observed_at is not None and observed_at < delivery.last_observed_at:
@@ -46,6 +45,12 @@ def decide_telemetry(
     for step in _steps(report.activity, plan, observed_at):
         outcome = outcome.then(step)
     return outcome.then(partial(_keep_position, observed_at=observed_at, rules=rules))
+
+
+def _believable(observed_at: datetime, delivery: Delivery, now: datetime) -> datetime:
+    # A drone whose clock is fast must not make its own later reports look old, and one whose clock is slow has not
+    # left before it was booked.
+    return min(max(observed_at, delivery.scheduled_at or observed_at), now)
 
 
 def _moved(delivery: Delivery, location: Location, observed_at: datetime) -> Delivery:

@@ -1,14 +1,17 @@
 """Who asked to be told of which stages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from shared_contracts.delivery.v1 import NotificationChannel, NotificationRequested
 from shared_contracts.domain_types import DeliveryStage
 
-from delivery.domain.delivery import Outcome, TrackingEventKind
+from delivery.domain.delivery import Delivery, Outcome, TrackingEventKind
+
+MAX_REQUESTS_PER_DELIVERY = 20
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,26 @@ class NotifyMeRequest:
     @property
     def stage_set(self) -> frozenset[DeliveryStage]:
         return frozenset(DeliveryStage(name) for name in self.stages.split(",") if name)
+
+
+class NotificationRefusal(StrEnum):
+    ALREADY_ENDED = "already_ended"
+    TOO_MANY = "too_many"
+
+
+def decide_notify_me_request(
+    delivery: Delivery, wish: NotifyMeRequest, standing: Sequence[NotifyMeRequest]
+) -> NotifyMeRequest | NotificationRefusal:
+    """The request that stands for the wish: the same one as before when it was made before.
+
+    Only stages that the delivery enters from now on are told of.
+    """
+    if delivery.stage.is_terminal:
+        return NotificationRefusal.ALREADY_ENDED
+    for earlier in standing:
+        if (earlier.channel, earlier.stage_set) == (wish.channel, wish.stage_set):
+            return earlier
+    return wish if len(standing) < MAX_REQUESTS_PER_DELIVERY else NotificationRefusal.TOO_MANY
 
 
 def decide_notifications(outcome: Outcome, requests: Iterable[NotifyMeRequest]) -> list[NotificationRequested]:
