@@ -1,4 +1,4 @@
-"""Real servers for the tests: one PostgreSQL and one RabbitMQ per run, a database and a virtual host per test module."""
+"""Real servers for tests: one PostgreSQL and one RabbitMQ per run, a database and a virtual host per test module."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -6,10 +6,6 @@ from dataclasses import dataclass
 import asyncpg
 import pytest
 import pytest_asyncio
-from local_stack.servers import LocalServers
-from shared_contracts.topology import SUBSCRIPTIONS
-from shared_runtime.migrate import migrate
-from shared_runtime.testing import Broker
 
 # Imported before any test module is: pytest names a test module by its path, so the folder package_service/ would else
 # be taken for the package package_service.
@@ -17,6 +13,10 @@ import delivery
 import drone_scheduler
 import ingestion
 import package_service
+from local_stack.servers import LocalServers
+from shared_contracts.topology import SUBSCRIPTIONS
+from shared_runtime.migrate import migrate
+from shared_runtime.testing import Broker
 
 SERVICES = (delivery, drone_scheduler, ingestion, package_service)
 

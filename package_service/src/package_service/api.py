@@ -6,16 +6,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from shared_contracts.domain_types import ConfirmationType, PackageDescription, PackageSize
-from shared_contracts.package_service.v1 import PackageRejectionReason
-from shared_runtime.http import Caller, ReadSession, execute
 from sqlalchemy import func
 from sqlmodel import col, select
 
 from package_service.consumers import AmendPackage, DescribePackage
 from package_service.domain import PackageStatus
 from package_service.tables import PackageRow
+from shared_contracts.domain_types import ConfirmationType, PackageDescription, PackageSize
+from shared_contracts.package_service.v1 import PackageRejectionReason
 from shared_runtime import Problem
+from shared_runtime.http import Caller, ReadSession, execute
 
 router = APIRouter(prefix="/api/v1/packages", tags=["packages"])
 

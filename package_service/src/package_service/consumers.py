@@ -3,10 +3,6 @@
 from uuid import UUID
 
 from pydantic import BaseModel
-from shared_contracts.delivery.v1 import DeliveryCancelled, DeliveryCompleted, DeliveryFailed
-from shared_contracts.domain_types import PackageDescription, PackageSize
-from shared_contracts.ingestion.v1 import DeliveryRequested
-from shared_contracts.topology import subscriptions_of
 
 from package_service.domain import (
     NotChangeable,
@@ -18,6 +14,10 @@ from package_service.domain import (
     find_objection,
 )
 from package_service.tables import PackageRow
+from shared_contracts.delivery.v1 import DeliveryCancelled, DeliveryCompleted, DeliveryFailed
+from shared_contracts.domain_types import PackageDescription, PackageSize
+from shared_contracts.ingestion.v1 import DeliveryRequested
+from shared_contracts.topology import subscriptions_of
 from shared_runtime import Consumer, Problem, RowStore, UnitOfWork, loaded_by
 
 consumer = Consumer("package-service", subscriptions_of("package-service"), [RowStore(Package, PackageRow)])

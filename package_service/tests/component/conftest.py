@@ -8,15 +8,15 @@ import httpx
 import pytest
 import pytest_asyncio
 from package_examples import a_request
+
 from package_service.api import router
 from package_service.consumers import consumer
 from package_service.settings import Settings
 from shared_contracts.package_service.v1 import PackageReady
+from shared_runtime import create_app
 from shared_runtime.envelope import new_id
 from shared_runtime.partition import partition_of
 from shared_runtime.testing import PARTITIONS, Broker, Mailbox, running
-
-from shared_runtime import create_app
 
 
 @pytest_asyncio.fixture(scope="module")

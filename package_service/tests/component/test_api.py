@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 from package_examples import a_cancellation, a_request
+
 from shared_contracts.domain_types import PackageDescription, PackageSize
 from shared_contracts.package_service.v1 import PackageReady
 from shared_runtime.testing import eventually

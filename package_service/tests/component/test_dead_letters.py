@@ -4,6 +4,7 @@ import json
 
 import pytest
 from package_examples import a_cancellation, a_request
+
 from shared_contracts.package_service.v1 import PackageReady
 from shared_contracts.topology import Subscription, subscriptions_of
 from shared_runtime.envelope import BATCH, JSON, encode_batch, headers_of

@@ -2,6 +2,7 @@
 
 import pytest
 from package_examples import a_cancellation, a_completion, a_failure, a_request
+
 from shared_contracts.domain_types import PackageDescription, PackageSize
 from shared_contracts.package_service.v1 import PackageReady, PackageRejected, PackageWithdrawn
 from shared_runtime.testing import eventually

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import asyncpg
 from package_examples import a_cancellation, a_failure, a_request
+
 from shared_contracts.domain_types import ConfirmationType, PackageDescription, PackageSize
 from shared_contracts.package_service.v1 import PackageReady, PackageRejected, PackageRejectionReason, PackageWithdrawn
 from shared_runtime.envelope import utc_now

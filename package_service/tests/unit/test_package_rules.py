@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from package_examples import a_request
+
 from package_service.domain import (
     WEIGHT_LIMIT_KG,
     NotChangeable,

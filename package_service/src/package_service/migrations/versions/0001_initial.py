@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+
 from shared_runtime.migrations import create_runtime_tables, drop_runtime_tables
 
 revision = "0001"

@@ -1,0 +1,1 @@
+"""Documents that are made from the running code: AsyncAPI, OpenAPI and a canvas per service."""
