@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +19,19 @@ class StackFolder:
         self.records = self.root / "run"
         self.postgres = self.root / "postgres"
         self.rabbitmq = self.root / "rabbitmq"
-        self._secrets = self.root / "secrets.json"
+        self.secrets = self.root / "secrets.json"
 
     def create(self) -> None:
         """Make the folders, for the owner's eyes only."""
         for folder in (self.root, self.logs, self.records):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def start_logs(self) -> None:
+        """Put the logs of the run before aside, so that what is logged is about this one."""
+        previous = self.root / "logs.previous"
+        shutil.rmtree(previous, ignore_errors=True)
+        self.logs.rename(previous)
+        self.create()
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
@@ -35,7 +43,7 @@ class StackFolder:
             passwords = self._read_passwords()
             if name not in passwords:
                 passwords[name] = secrets.token_urlsafe(24)
-                write_private(self._secrets, json.dumps(passwords, indent=2))
+                write_private(self.secrets, json.dumps(passwords, indent=2))
         return passwords[name]
 
     @contextmanager
@@ -46,9 +54,9 @@ class StackFolder:
             yield
 
     def _read_passwords(self) -> dict[str, str]:
-        if not self._secrets.exists():
+        if not self.secrets.exists():
             return {}
-        passwords: dict[str, str] = json.loads(self._secrets.read_text())
+        passwords: dict[str, str] = json.loads(self.secrets.read_text())
         return passwords
 
 

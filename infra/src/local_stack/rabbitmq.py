@@ -9,9 +9,6 @@ import socket
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from shared_contracts.message import Topic
-from shared_contracts.topology import PUBLISHERS, SUBSCRIPTIONS, Subscription
-
 from local_stack.broker_definitions import ADMIN_USER, Definition, broker_definitions, broker_users, hash_password
 from local_stack.errors import StackError
 from local_stack.folder import StackFolder, write_private
@@ -20,6 +17,8 @@ from local_stack.ports import LOOPBACK, free_port, require_free
 from local_stack.processes import spawn
 from local_stack.rabbitmq_install import require_rabbitmq
 from local_stack.rabbitmq_node import SERVER_SCRIPT, NodeFiles, call, erlang_text
+from shared_contracts.message import Topic
+from shared_contracts.topology import PUBLISHERS, SUBSCRIPTIONS, Subscription
 
 NAME = "rabbitmq"
 _VHOST_PATTERN = re.compile(r"[A-Za-z0-9_.-]+")
@@ -48,7 +47,7 @@ class RabbitServer(Part):
         self.management_port = management_port
         self._files = NodeFiles(folder.rabbitmq)
         self._subscriptions = tuple(subscriptions)
-        self._port_mapper = PortMapper(folder)
+        self.port_mapper = PortMapper(folder)
         self._distribution_port = free_port()
 
     def launch(self) -> None:
@@ -58,13 +57,19 @@ class RabbitServer(Part):
         taken.
         """
         require_rabbitmq()
-        for port in (self.port, self._distribution_port):
-            require_free(port, NAME)
+        require_free(self.port, NAME)
+        require_free(self._distribution_port, NAME)
         definitions = json.dumps(self._definitions(self._subscriptions, PUBLISHERS, "/"))
         self._files.prepare(self.port, definitions, self.management_port)
-        self._port_mapper.start()
-        environment = self._files.environment(self._port_mapper.port, self._distribution_port)
+        self.port_mapper.start()
+        environment = self._files.environment(self.port_mapper.port, self._distribution_port)
         self._process = spawn(self.folder, NAME, [str(SERVER_SCRIPT)], environment=environment, port=self.port)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All ports that the node and its helper listen on."""
+        management = () if self.management_port is None else (self.management_port,)
+        return (self.port, self._distribution_port, self.port_mapper.port, *management)
 
     def obstacle(self) -> str | None:
         """Why it does not speak AMQP."""
@@ -78,16 +83,16 @@ class RabbitServer(Part):
     def stop(self) -> None:
         """Orderly shutdown, with SIGKILL after a time limit; the port mapper of the node ends with it."""
         super().stop()
-        self._port_mapper.stop()
+        self.port_mapper.stop()
 
     def kill(self) -> None:
         """End the node, its helpers and its port mapper with SIGKILL."""
         super().kill()
-        self._port_mapper.stop()
+        self.port_mapper.stop()
 
     def adopt(self) -> bool:
         """Take over a node, with its port mapper, that was started elsewhere. Returns whether there is one."""
-        return self._port_mapper.adopt() and super().adopt()
+        return self.port_mapper.adopt() and super().adopt()
 
     def create_vhost(self, name: str, subscriptions: Sequence[Subscription] = SUBSCRIPTIONS) -> str:
         """A virtual host of its own with these subscriptions' queues. Returns the administrator's URL.
@@ -120,7 +125,7 @@ class RabbitServer(Part):
 
     def call(self, expression: str) -> str:
         """Evaluate an Erlang expression in the node. Raises StackError when the result is an error."""
-        return call(self._files, self._port_mapper.port, expression)
+        return call(self._files, self.port_mapper.port, expression)
 
     def url(self, user: str, vhost: str = "/") -> str:
         """Where a user connects to a virtual host."""

@@ -6,8 +6,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shared_contracts.topology import SUBSCRIPTIONS, Subscription
-
 from local_stack.errors import AlreadyUpError
 from local_stack.folder import StackFolder
 from local_stack.guardian import NAME as GUARDIAN
@@ -16,6 +14,7 @@ from local_stack.postgres import PostgresServer
 from local_stack.processes import ManagedProcess
 from local_stack.rabbitmq import RabbitServer
 from local_stack.records import read_records
+from shared_contracts.topology import SUBSCRIPTIONS, Subscription
 
 
 class LocalServers:
@@ -67,6 +66,7 @@ class LocalServers:
         self.folder.create()
         with self.folder.lock("start"):
             _require_unused(self.folder)
+            self.folder.start_logs()
             self._guardian = start_guardian(self.folder)
 
     def detach(self) -> None:

@@ -6,9 +6,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shared_contracts.message import Topic
-from shared_contracts.topology import SUBSCRIPTIONS, Subscription
-
 from local_stack.errors import StackError
 from local_stack.part import Part
 from local_stack.ports import require_free
@@ -16,6 +13,8 @@ from local_stack.postgres import NAME as POSTGRES
 from local_stack.rabbitmq import NAME as RABBITMQ
 from local_stack.servers import LocalServers
 from local_stack.services import Service, ServiceProcess
+from shared_contracts.message import Topic
+from shared_contracts.topology import SUBSCRIPTIONS, Subscription
 
 SERVICES = ("ingestion", "package_service", "drone_scheduler", "delivery")
 """The services of the suite, in the order of their ports."""
@@ -111,6 +110,11 @@ class LocalStack:
     def wait_ready(self, name: str, timeout_s: float | None = None) -> None:
         """Wait until a part can be used. Raises StackError with the reason when it cannot."""
         self.part(name).wait_ready(timeout_s)
+
+    def ended(self) -> list[str]:
+        """The parts that were started and do not run any more."""
+        parts: list[Part] = [self.servers.postgres, self.servers.rabbitmq, *self._services.values()]
+        return [part.name for part in parts if not part.process.is_running]
 
     def declare_extra(
         self, subscriptions: Sequence[Subscription], publishers: Mapping[str, Sequence[Topic]] | None = None

@@ -1,0 +1,107 @@
+# Needs python3 (3.11 or later) with its venv module, make and git. Everything else is fetched once, into .tools and .venv.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+PY := .venv/bin/python
+
+# The Python of this machine, never a downloaded one.
+export UV_PYTHON_DOWNLOADS := never
+export UV_PYTHON := $(PYTHON)
+
+# compose when a Docker engine with Compose answers, local processes otherwise. STACK=... overrides.
+STACK ?= $(shell timeout 10 docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1 && echo compose || echo local)
+
+PACKAGES := shared_contracts shared_runtime ingestion package_service drone_scheduler delivery local_stack fleet_simulator demo
+
+.PHONY: help demo test test-unit lint up down logs status resilience compose-test
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  STACK=local|compose chooses where up, down, logs and status run (here: $(STACK)); PORT_BASE=8081 the ports."
+
+demo: .venv/.synced ## Start the suite, fly a few deliveries, explain what happens, stop
+	@$(PY) -m demo
+
+test: .venv/.synced ## Run all tests (real RabbitMQ and PostgreSQL)
+	@$(PY) -m pytest
+
+test-unit: .venv/.synced ## Run the tests that need no server
+	@$(PY) -m pytest $(wildcard */tests/unit)
+
+resilience: .venv/.synced ## Run the tests that kill and pause servers and services under load
+	@$(PY) -m pytest tests/resilience
+
+lint: .venv/.synced ## Check style, types and the borders between packages
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy $(addprefix -p ,$(PACKAGES))
+	@.venv/bin/lint-imports
+
+up: ## Start the suite in the background
+	@$(MAKE) up-$(STACK)
+
+down: ## Stop it
+	@$(MAKE) down-$(STACK)
+
+logs: ## Show the ends of the logs
+	@$(MAKE) logs-$(STACK)
+
+status: ## Show what runs, where, and whether it is ready
+	@$(MAKE) status-$(STACK)
+
+compose-test: .venv/.synced ## Run the end-to-end tests against the containers
+	@docker compose up -d --build --wait
+	@STACK=compose $(PY) -m pytest tests/end_to_end; status=$$?; docker compose down --volumes; exit $$status
+
+.PHONY: up-local down-local logs-local status-local up-compose down-compose logs-compose status-compose
+
+up-local: .venv/.synced
+	@$(PY) -m local_stack up
+
+down-local: .venv/.synced
+	@$(PY) -m local_stack down
+
+logs-local: .venv/.synced
+	@$(PY) -m local_stack logs
+
+status-local: .venv/.synced
+	@$(PY) -m local_stack status || true
+
+up-compose:
+	@docker compose up -d --build --wait
+
+down-compose:
+	@docker compose down
+
+logs-compose:
+	@docker compose logs --tail 50
+
+status-compose:
+	@docker compose ps
+
+# The two stamps make a second run work without the network.
+.tools/.uv-$(UV_VERSION):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is missing or older than 3.11; choose another with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || $(MAKE) install-venv
+	@rm -rf .tools
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+# Debian keeps the venv module in a package of its own.
+.PHONY: install-venv
+install-venv:
+	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
+		echo "$(PYTHON) has no venv module; install it with: sudo apt-get install python3-venv" >&2; exit 1; }
+	@apt-get update -qq
+	@DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv
+
+.venv/.synced: uv.lock pyproject.toml $(wildcard */pyproject.toml) | .tools/.uv-$(UV_VERSION)
+	@$(UV) sync --frozen --quiet
+	@touch $@

@@ -1,0 +1,238 @@
+"""Services start when they can, say why when they cannot, and nothing of a stack is left when it ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import aio_pika
+import asyncpg
+import httpx
+import pytest
+
+from local_stack.errors import AlreadyUpError, ProcessDiedError, StackError
+from local_stack.folder import StackFolder
+from local_stack.ports import LOOPBACK, free_port, is_free
+from local_stack.process_table import process_start
+from local_stack.records import read_records
+from local_stack.servers import LocalServers
+from local_stack.services import Service, ServiceProcess
+from local_stack.stack import LocalStack
+from shared_contracts.ingestion.v1 import DeliveryRequested
+from shared_contracts.message import Topic
+from shared_contracts.topology import Subscription
+
+DEADLINE_S = 30.0
+FAKE = str(Path(__file__).with_name("fake_service.py"))
+DETACHING_OWNER = """
+import sys
+from pathlib import Path
+from local_stack.stack import LocalStack
+stack = LocalStack(Path(sys.argv[1]), [])
+stack.start()
+stack.detach()
+"""
+WAITING_OWNER = """
+import sys, time
+from pathlib import Path
+from local_stack.stack import LocalStack
+with LocalStack(Path(sys.argv[1]), []) as stack:
+    stack.pause("postgresql")
+    print("up", flush=True)
+    time.sleep(1000)
+"""
+FOREGROUND = """
+import local_stack.cli
+local_stack.cli.SERVICES = ()
+local_stack.cli.main()
+"""
+BILLING = Subscription("billing", Topic.DELIVERY_REQUESTS, (DeliveryRequested,), partitions=1)
+
+
+def wait_for(condition: object) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    assert callable(condition)
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Living processes that work in the folder or name it on their command line, whoever started them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command, place = (entry / "cmdline").read_bytes(), (entry / "cwd").readlink()
+        except OSError:
+            continue
+        ours = str(folder) in str(place) or str(folder).encode() in command
+        if entry.name.isdigit() and ours and process_start(int(entry.name)) is not None:
+            found.append(int(entry.name))
+    return found
+
+
+def require_nothing_left(folder: Path, ports: list[int]) -> None:
+    assert processes_of(folder) == []
+    assert [port for port in ports if not is_free(port)] == []
+    assert read_records(StackFolder(folder)) == []
+
+
+def ports_on_record(folder: Path) -> list[int]:
+    return [record.port for record in read_records(StackFolder(folder)) if record.port is not None]
+
+
+def fake(name: str, behaviour: str = "well") -> Service:
+    return Service(name, serve=(sys.executable, FAKE, behaviour), migrate=None)
+
+
+def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "local_stack", *arguments, "--data", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+async def consume(url: str, queue: str) -> None:
+    async def ignore(message: object) -> None:
+        """Only the permission counts."""
+
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        await (await channel.get_queue(queue)).consume(ignore)
+
+
+def settings_of(service: ServiceProcess) -> dict[str, str]:
+    settings: dict[str, str] = httpx.get(f"{service.base_url}/health/ready").json()
+    return settings
+
+
+async def test_stack_runs_takes_in_a_fifth_service_and_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    environment = {"delivery": {"SPEED": "10"}}
+    with LocalStack(folder, [fake("ingestion"), fake("delivery")], environment=environment) as stack:
+        assert settings_of(stack.service("delivery"))["SPEED"] == "10"
+        assert stack.ended() == []
+
+        stack.kill("delivery")
+        assert stack.ended() == ["delivery"]
+        stack.restart("delivery")
+        stack.wait_ready("delivery", DEADLINE_S)
+
+        stack.declare_extra([BILLING], {"billing": [Topic.DELIVERY]})
+        billing = stack.add_service(fake("billing"))
+        assert settings_of(billing)["BROKER_URL"] == stack.broker_url("billing")
+        await consume(stack.broker_url("billing"), BILLING.queue(0))
+        await consume(stack.broker_url("package-service"), "package-service.delivery-events.0")
+        connection = await asyncpg.connect(stack.database_url("billing"))
+        await connection.close()
+
+        with pytest.raises(AlreadyUpError):
+            LocalStack(folder, []).start()
+        with pytest.raises(StackError, match="no part 'tracking'; it has postgresql, rabbitmq, ingestion"):
+            stack.kill("tracking")
+        ports = ports_on_record(folder)
+        assert len(ports) == 6
+    require_nothing_left(folder, ports)
+
+
+def test_nothing_is_left_when_the_owner_is_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    owner = subprocess.Popen([sys.executable, "-c", WAITING_OWNER, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    with owner.stdout as output:
+        assert output.readline() == "up\n"
+    ports = ports_on_record(folder)
+    owner.kill()
+    owner.wait()
+    wait_for(lambda: processes_of(folder) == [])
+    wait_for(lambda: all(is_free(port) for port in ports))
+
+
+def test_detached_stack_outlives_its_starter_until_it_is_taken_down(tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    subprocess.run([sys.executable, "-c", DETACHING_OWNER, str(folder)], check=True, timeout=60)
+    ports = ports_on_record(folder)
+
+    shown = command("status", folder=folder)
+    assert shown.returncode == 0
+    assert [line.split()[-1] for line in shown.stdout.splitlines()[1:4]] == ["ready"] * 3
+    assert not any(secret in shown.stdout for secret in json.loads((folder / "secrets.json").read_text()).values())
+
+    again = command("up", folder=folder)
+    assert again.returncode == 0
+    assert "already up" in again.stdout
+
+    assert command("down", folder=folder).returncode == 0
+    require_nothing_left(folder, ports)
+    assert command("down", folder=folder).returncode == 0
+    assert command("status", folder=folder).returncode == 1
+    assert "ready to accept connections" in command("logs", "postgresql", folder=folder).stdout
+
+
+def test_failed_start_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    stack = LocalStack(folder, [fake("ingestion"), fake("delivery", "die")])
+    with pytest.raises(ProcessDiedError, match="cannot find the map"):
+        stack.start()
+    require_nothing_left(folder, [stack.service("ingestion").port, stack.servers.postgres.port])
+
+
+def test_server_that_cannot_start_ends_the_others_at_once(tmp_path: Path) -> None:
+    servers = LocalServers(tmp_path / "stack")
+    with socket.create_server((LOOPBACK, servers.postgres.port)):
+        started_at = time.monotonic()
+        with pytest.raises(StackError, match=f"port {servers.postgres.port}, wanted by postgresql, is taken"):
+            servers.start()
+        assert time.monotonic() - started_at < DEADLINE_S / 10
+    require_nothing_left(servers.folder.root, list(servers.rabbitmq.ports))
+
+
+def test_taken_port_of_a_service_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.create_server((LOOPBACK, free_port())) as other:
+        port = other.getsockname()[1]
+        stack = LocalStack(tmp_path / "stack", [fake("ingestion")], ports={"ingestion": port})
+        with pytest.raises(StackError, match=f"port {port}, wanted by ingestion, is taken"):
+            stack.start()
+    require_nothing_left(tmp_path / "stack", [])
+    assert not (tmp_path / "stack" / "postgres").exists()
+
+
+@pytest.mark.parametrize(("how", "when"), [(signal.SIGINT, "while starting"), (signal.SIGTERM, "when up")])
+def test_foreground_stack_ends_in_order_when_asked_to(tmp_path: Path, how: signal.Signals, when: str) -> None:
+    folder = tmp_path / "stack"
+    arguments = [sys.executable, "-c", FOREGROUND, "run", "--data", str(folder)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as stack:
+        sign = "postgresql" if when == "while starting" else "rabbitmq"
+        wait_for(lambda: stack.poll() is not None or _is_ready(folder, sign))
+        ports = ports_on_record(folder)
+        stack.send_signal(how)
+        output, _ = stack.communicate(timeout=60)
+    assert stack.returncode == 0
+    assert "Stopped." in output
+    require_nothing_left(folder, ports)
+
+
+def _is_ready(folder: Path, name: str) -> bool:
+    servers = LocalServers(folder)
+    part = {"postgresql": servers.postgres, "rabbitmq": servers.rabbitmq}[name]
+    return part.adopt() and part.obstacle() is None
+
+
+def test_foreground_stack_ends_with_any_of_its_parts(tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    arguments = [sys.executable, "-c", FOREGROUND, "run", "--data", str(folder)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as stack:
+        wait_for(lambda: stack.poll() is not None or _is_ready(folder, "rabbitmq"))
+        [postgres] = [record.pid for record in read_records(StackFolder(folder)) if record.name == "postgresql"]
+        os.kill(postgres, signal.SIGKILL)
+        output, _ = stack.communicate(timeout=60)
+    assert stack.returncode == 1
+    assert "postgresql ended" in output
+    require_nothing_left(folder, [])
