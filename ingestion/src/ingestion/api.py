@@ -9,8 +9,6 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from shared_runtime.envelope import new_id
-from shared_runtime.http import Caller, ReadSession, execute
 from sqlmodel import SQLModel, col, select
 
 from ingestion import limits
@@ -30,6 +28,8 @@ from ingestion.representations import (
 )
 from ingestion.tables import CancellationRow, DeliveryProgressRow, DeliveryRequestRow, RescheduleRow
 from shared_runtime import Problem
+from shared_runtime.envelope import new_id
+from shared_runtime.http import Caller, ReadSession, execute
 
 router = APIRouter(prefix=STATUS_PATH, tags=["delivery requests"])
 

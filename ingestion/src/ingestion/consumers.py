@@ -3,20 +3,6 @@
 from collections.abc import Iterable, Sequence
 
 import asyncpg
-from shared_contracts.delivery.v1 import (
-    DeliveryCancellationRefused,
-    DeliveryCancelled,
-    DeliveryCompleted,
-    DeliveryEvent,
-    DeliveryFailed,
-    DeliveryHeadedToDropoff,
-    DeliveryHeadedToPickup,
-    DeliveryRescheduled,
-    DeliveryRescheduleRefused,
-    DeliveryScheduled,
-)
-from shared_contracts.ingestion.v1 import DeliveryRequested
-from shared_contracts.topology import subscriptions_of
 
 from ingestion import limits
 from ingestion.commands import (
@@ -57,6 +43,20 @@ from ingestion.tables import (
     IdempotentAnswerRow,
     RescheduleRow,
 )
+from shared_contracts.delivery.v1 import (
+    DeliveryCancellationRefused,
+    DeliveryCancelled,
+    DeliveryCompleted,
+    DeliveryEvent,
+    DeliveryFailed,
+    DeliveryHeadedToDropoff,
+    DeliveryHeadedToPickup,
+    DeliveryRescheduled,
+    DeliveryRescheduleRefused,
+    DeliveryScheduled,
+)
+from shared_contracts.ingestion.v1 import DeliveryRequested
+from shared_contracts.topology import subscriptions_of
 from shared_runtime import Consumer, PermanentError, RowStore, Tick, UnitOfWork, loaded_by
 
 # States are locked in this order: the key before the delivery, the delivery before the wishes for it.

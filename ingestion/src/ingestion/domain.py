@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TypeVar, assert_never
 from uuid import UUID
 
+from ingestion import limits
 from shared_contracts.delivery.v1 import (
     DeliveryCancellationRefused,
     DeliveryCancelled,
@@ -24,8 +25,6 @@ from shared_contracts.delivery.v1 import (
 )
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, PackageSize
 from shared_contracts.ingestion.v1 import CancellationReason, DeliveryCancellationRequested
-
-from ingestion import limits
 
 
 @dataclass(frozen=True, slots=True)

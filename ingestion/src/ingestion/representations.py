@@ -8,8 +8,6 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
-from shared_contracts.delivery.v1 import RefusalReason
-from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location, PackageDescription
 
 from ingestion.commands import Acceptance
 from ingestion.domain import (
@@ -21,6 +19,8 @@ from ingestion.domain import (
     cancellation_as_told,
     reschedule_as_told,
 )
+from shared_contracts.delivery.v1 import RefusalReason
+from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location, PackageDescription
 
 STATUS_PATH = "/api/v1/deliveryrequests"
 

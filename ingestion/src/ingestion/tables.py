@@ -5,13 +5,13 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from shared_contracts.delivery.v1 import RefusalReason
-from shared_contracts.domain_types import ConfirmationType, DeliveryStage, PackageSize
 from sqlalchemy import DateTime, Text
 from sqlalchemy import Enum as EnumAsText
 from sqlmodel import Field, SQLModel
 
 from ingestion.domain import ChangeState
+from shared_contracts.delivery.v1 import RefusalReason
+from shared_contracts.domain_types import ConfirmationType, DeliveryStage, PackageSize
 
 INSTANT: Any = DateTime(timezone=True)
 TEXT: Any = Text()

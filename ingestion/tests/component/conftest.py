@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
+
 from ingestion.api import router
 from ingestion.consumers import consumer
 from ingestion.settings import Settings
@@ -16,11 +17,10 @@ from local_stack.servers import LocalServers
 from shared_contracts.delivery.v1 import DeliveryEvent
 from shared_contracts.message import Topic
 from shared_contracts.topology import SUBSCRIPTIONS, subscriptions_of
+from shared_runtime import create_app
 from shared_runtime.envelope import Envelope, new_id
 from shared_runtime.migrate import migrate
 from shared_runtime.testing import Broker, Mailbox, eventually, running
-
-from shared_runtime import create_app
 
 from .stories import Story, new_delivery
 
@@ -141,6 +141,10 @@ class Owner:
         requests = await self.database.fetchval("SELECT count(*) FROM delivery_request WHERE owner_id = $1", self.name)
         progress = await self.database.fetchval("SELECT count(*) FROM delivery_progress WHERE owner_id = $1", self.name)
         return int(requests + progress)
+
+    def messages(self) -> int:
+        """How many messages about the owner's deliveries have been published."""
+        return sum(self.name.encode() in bytes(event.data) for event in self.mailbox.events)
 
     async def dead_letter(self) -> dict[str, Any]:
         """Take the next dead letter of ingestion's subscription. Returns its headers."""

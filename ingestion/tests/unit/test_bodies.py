@@ -5,10 +5,11 @@ import json
 from typing import Any
 
 import pytest
-from ingestion.openapi import inlined
-from ingestion.representations import EXAMPLE_REQUEST, EXAMPLE_TIMES, NewDelivery, Times
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import ValidationError
+
+from ingestion.openapi import inlined
+from ingestion.representations import EXAMPLE_REQUEST, EXAMPLE_TIMES, NewDelivery, Times
 
 
 def body_with(path: str, value: Any) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+
+from ingestion import limits
 from ingestion.commands import Idempotency, RefusalKind, decide_cancellation, decide_rescheduling
 from ingestion.domain import Cancellation, ChangeState, Reschedule
 from shared_contracts.domain_types import TERMINAL_STAGES, DeliveryStage
@@ -11,8 +13,6 @@ from shared_contracts.ingestion.v1 import (
     DeliveryCancellationRequested,
     DeliveryRescheduleRequested,
 )
-
-from ingestion import limits
 
 from .examples import (
     DELIVERY,

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from ingestion.idempotency import idempotency_of
-from ingestion.representations import EXAMPLE_TIMES, Times
 from starlette.datastructures import Headers
 
+from ingestion.idempotency import idempotency_of
+from ingestion.representations import EXAMPLE_TIMES, Times
 from shared_runtime import Problem
 
 OPERATION = "PATCH of a delivery"

@@ -7,6 +7,8 @@ from itertools import pairwise, permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ingestion import limits
 from ingestion.domain import (
     Cancellation,
     ChangeState,
@@ -41,8 +43,6 @@ from shared_contracts.delivery.v1 import (
     RefusalReason,
 )
 from shared_contracts.domain_types import TERMINAL_STAGES, DeliveryStage
-
-from ingestion import limits
 
 from .examples import (
     DELIVERY,

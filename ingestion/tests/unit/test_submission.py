@@ -5,12 +5,12 @@ from datetime import timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ingestion import limits
 from ingestion.commands import RefusalKind, SubmitDelivery, decide_submission, ground_distance_m
 from ingestion.domain import DeliveryProgress, DeliveryRequest
 from shared_contracts.domain_types import DeliveryStage, Location
 from shared_contracts.ingestion.v1 import DeliveryRequested
-
-from ingestion import limits
 
 from .examples import (
     DELIVERY,

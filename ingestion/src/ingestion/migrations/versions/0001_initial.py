@@ -1,6 +1,7 @@
 """The tables of ingestion, and those of the runtime."""
 
 from alembic import op
+
 from shared_runtime.migrations import create_runtime_tables, drop_runtime_tables
 
 revision = "0001"
