@@ -7,18 +7,16 @@ delivery, confirms on the recipient's behalf and reports telemetry. A gateway se
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BeforeValidator
-from shared_contracts.domain_types import DeliveryStage
-from shared_runtime.http import Caller, ReadSession, execute, require_role
 
 from delivery import queries, summary
 from delivery.bodies import ConfirmationBody, NotifyMeBody, StorableText, TelemetryBody
 from delivery.commands import AskToBeNotified, ConfirmHandover, ReportTelemetry, StopNotifying, Viewer
 from delivery.domain.delivery import Delivery
-from delivery.domain.notifying import NotifyMeRequest
+from delivery.domain.notifying import NotifyMeRequest, request_id_of
 from delivery.problems import delivery_not_found, notify_me_request_not_found
 from delivery.queries import DeliveryFilter, InvalidCursor
 from delivery.summary import Span
@@ -38,7 +36,9 @@ from delivery.views import (
     TrackingEventView,
     TrackingHistoryView,
 )
+from shared_contracts.domain_types import DeliveryStage
 from shared_runtime import Problem
+from shared_runtime.http import Caller, ReadSession, execute, require_role
 
 FLEET = "fleet"
 SUMMARY_MONTHS = 12
@@ -232,7 +232,8 @@ async def ask_to_be_notified(
     delivery_id: UUID, body: NotifyMeBody, viewer: Asking, request: Request, response: Response
 ) -> NotifyMeRequestView:
     """Ask to be told when the delivery enters these stages. 200 when the same was asked for before."""
-    command = AskToBeNotified(viewer, delivery_id, uuid4(), body.channel, tuple(body.stages))
+    request_id = request_id_of(delivery_id, body.channel, body.stages)
+    command = AskToBeNotified(viewer, delivery_id, request_id, body.channel, tuple(body.stages))
     wish: NotifyMeRequest
     wish, is_new = await execute(request, command)
     response.status_code = 201 if is_new else 200

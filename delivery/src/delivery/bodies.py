@@ -4,6 +4,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+
 from shared_contracts.delivery.v1 import NotificationChannel
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location
 from shared_contracts.fleet.v1 import DroneTelemetryReported

@@ -5,12 +5,6 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
 
-from shared_contracts.drone_scheduler.v1 import DroneReleased, DroneScheduled, DroneSchedulingFailed
-from shared_contracts.fleet.v1 import DroneTelemetryReported
-from shared_contracts.ingestion.v1 import DeliveryCancellationRequested, DeliveryRescheduleRequested
-from shared_contracts.package_service.v1 import PackageReady, PackageRejected, PackageWithdrawn
-from shared_contracts.topology import subscriptions_of
-
 from delivery.commands import AskToBeNotified, ConfirmHandover, ReportTelemetry, StopNotifying, Viewer
 from delivery.domain.delivery import Delivery, Outcome
 from delivery.domain.ending import (
@@ -42,12 +36,18 @@ from delivery.problems import (
 )
 from delivery.settings import RuleSettings
 from delivery.tables import DELIVERIES, NOTIFY_ME_REQUESTS, TRACKING_EVENTS
+from shared_contracts.drone_scheduler.v1 import DroneReleased, DroneScheduled, DroneSchedulingFailed
+from shared_contracts.fleet.v1 import DroneTelemetryReported
+from shared_contracts.ingestion.v1 import DeliveryCancellationRequested, DeliveryRescheduleRequested
+from shared_contracts.package_service.v1 import PackageReady, PackageRejected, PackageWithdrawn
+from shared_contracts.topology import subscriptions_of
 from shared_runtime import Consumer, UnitOfWork, loaded_by
 
 consumer = Consumer("delivery", subscriptions_of("delivery"), stores=[DELIVERIES, TRACKING_EVENTS, NOTIFY_ME_REQUESTS])
 rules = RuleSettings().rules
 
 delivery_of_message = loaded_by(Delivery, lambda message: message.delivery_id)
+wish_of_command = loaded_by(NotifyMeRequest, lambda command: command.request_id)
 
 Handler = TypeVar("Handler", bound=Callable[[Any, UnitOfWork], None])
 
@@ -151,10 +151,11 @@ def on_confirm_handover(command: ConfirmHandover, work: UnitOfWork) -> tuple[Del
     return (decision.delivery, True) if decision is not None else (delivery, False)
 
 
-@consumer.handles(AskToBeNotified, loads=[delivery_of_message, load_wishes])
+@consumer.handles(AskToBeNotified, loads=[delivery_of_message, wish_of_command, load_wishes])
 def on_ask_to_be_notified(command: AskToBeNotified, work: UnitOfWork) -> tuple[NotifyMeRequest, bool]:
     """Note the wish. The answer is the request that stands for it, and whether it is a new one."""
     delivery = visible_delivery(command.viewer, command.delivery_id, work)
+    earlier = work.get(NotifyMeRequest, command.request_id)
     wish = NotifyMeRequest(
         request_id=command.request_id,
         delivery_id=delivery.delivery_id,
@@ -163,16 +164,15 @@ def on_ask_to_be_notified(command: AskToBeNotified, work: UnitOfWork) -> tuple[N
         stages=",".join(command.stages),
         created_at=work.now,
     )
-    decision = decide_notify_me_request(delivery, wish, wishes_for(delivery.delivery_id, work))
+    decision = decide_notify_me_request(delivery, wish, earlier, len(wishes_for(delivery.delivery_id, work)))
     if isinstance(decision, NotificationRefusal):
         raise notification_problem(decision, delivery)
-    work.put(decision)
-    return decision, decision == wish
+    if decision is not None:
+        work.put(decision)
+    return decision or earlier or wish, decision is not None
 
 
-@consumer.handles(
-    StopNotifying, loads=[delivery_of_message, loaded_by(NotifyMeRequest, lambda command: command.request_id)]
-)
+@consumer.handles(StopNotifying, loads=[delivery_of_message, wish_of_command])
 def on_stop_notifying(command: StopNotifying, work: UnitOfWork) -> None:
     """Forget the wish."""
     visible_delivery(command.viewer, command.delivery_id, work)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared_contracts.domain_types import TERMINAL_STAGES, DeliveryStage
 from sqlalchemy import func, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from delivery.domain.delivery import Delivery, TrackingEvent
 from delivery.domain.notifying import NotifyMeRequest
 from delivery.tables import DeliveryRow, NotifyMeRequestRow, TrackingEventRow
+from shared_contracts.domain_types import TERMINAL_STAGES, DeliveryStage
 
 
 class InvalidCursor(ValueError):

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared_contracts.domain_types import DeliveryStage
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from delivery.queries import from_cursor, to_cursor
+from shared_contracts.domain_types import DeliveryStage
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from shared_contracts.delivery.v1 import DeliveryFailureReason, NotificationChannel
-from shared_contracts.domain_types import ConfirmationType, DeliveryStage, PackageSize
 from sqlalchemy import DateTime, Text
 from sqlalchemy import Enum as EnumAsText
 from sqlmodel import Field, SQLModel
 
 from delivery.domain.delivery import Delivery, TrackingEvent, TrackingEventKind
 from delivery.domain.notifying import NotifyMeRequest
+from shared_contracts.delivery.v1 import DeliveryFailureReason, NotificationChannel
+from shared_contracts.domain_types import ConfirmationType, DeliveryStage, PackageSize
 from shared_runtime import RowStore
 
 INSTANT: Any = DateTime(timezone=True)

@@ -5,6 +5,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
+
+from delivery.domain.delivery import Delivery, TrackingEvent, TrackingEventKind, location_of
+from delivery.domain.ending import flight_until
+from delivery.domain.estimates import estimate
+from delivery.domain.notifying import NotifyMeRequest
 from shared_contracts.delivery.v1 import DeliveryFailureReason, NotificationChannel
 from shared_contracts.domain_types import (
     ConfirmationRecord,
@@ -14,11 +19,6 @@ from shared_contracts.domain_types import (
     Location,
     PackageDescription,
 )
-
-from delivery.domain.delivery import Delivery, TrackingEvent, TrackingEventKind, location_of
-from delivery.domain.ending import flight_until
-from delivery.domain.estimates import estimate
-from delivery.domain.notifying import NotifyMeRequest
 
 COARSE_DIGITS = 2
 """Decimals of a degree that the public is told: a hundredth is about 1.1 km."""

@@ -2,9 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from delivery.domain.delivery import Delivery, Outcome
-from delivery.domain.ending import terminal_event
-from delivery.domain.flying import decide_confirmation
 from delivery_stories import (
     DEADLINE,
     DROPOFF,
@@ -28,6 +25,10 @@ from delivery_stories import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from delivery.domain.delivery import Delivery, Outcome
+from delivery.domain.ending import terminal_event
+from delivery.domain.flying import decide_confirmation
 from shared_contracts.delivery.v1 import DeliveryCancelled, DeliveryCompleted, DeliveryFailed
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage
 from shared_contracts.fleet.v1 import DroneActivity

@@ -22,6 +22,7 @@ from delivery_stories import (
     scheduled,
     story_of,
 )
+
 from shared_contracts.delivery.v1 import DeliveryCancellationRefused, DeliveryFailureReason, RefusalReason
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage
 

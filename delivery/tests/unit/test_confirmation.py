@@ -1,6 +1,4 @@
 import pytest
-from delivery.domain.delivery import Outcome
-from delivery.domain.flying import ConfirmationRefusal, decide_confirmation
 from delivery_stories import (
     DEADLINE,
     DROPOFF,
@@ -18,6 +16,9 @@ from delivery_stories import (
     package_ready,
     scheduled,
 )
+
+from delivery.domain.delivery import Outcome
+from delivery.domain.flying import ConfirmationRefusal, decide_confirmation
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location
 
 IN_TIME = NOON + minutes(11)

@@ -1,5 +1,4 @@
 import pytest
-from delivery.domain.estimates import EARTH_RADIUS_M, Estimate, distance_m, estimate
 from delivery_stories import (
     BASE,
     HALFWAY,
@@ -20,6 +19,8 @@ from delivery_stories import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+
+from delivery.domain.estimates import EARTH_RADIUS_M, Estimate, distance_m, estimate
 from shared_contracts.domain_types import Location
 from shared_contracts.fleet.v1 import DroneActivity
 

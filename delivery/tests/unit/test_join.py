@@ -20,6 +20,7 @@ from delivery_stories import (
     seconds,
     story_of,
 )
+
 from shared_contracts.delivery.v1 import DeliveryFailed, DeliveryFailureReason, DeliveryScheduled
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, PackageSize
 

@@ -1,9 +1,5 @@
 from uuid import UUID
 
-from delivery.domain.delivery import Outcome
-from delivery.domain.flying import decide_telemetry
-from delivery.domain.notifying import NotifyMeRequest, decide_notifications
-from delivery.domain.scheduling import decide_drone_scheduled, decide_reschedule
 from delivery_stories import (
     ANNA,
     DELIVERY_ID,
@@ -17,6 +13,11 @@ from delivery_stories import (
     scheduled,
     story_of,
 )
+
+from delivery.domain.delivery import Outcome
+from delivery.domain.flying import decide_telemetry
+from delivery.domain.notifying import NotifyMeRequest, decide_notifications
+from delivery.domain.scheduling import decide_drone_scheduled, decide_reschedule
 from shared_contracts.delivery.v1 import NotificationChannel
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage
 

@@ -1,7 +1,6 @@
 """PackageRejected and DroneSchedulingFailed end a delivery until its package is on board."""
 
 import pytest
-from delivery.domain.delivery import TrackingEventKind
 from delivery_stories import (
     NOON,
     cancelled,
@@ -19,6 +18,8 @@ from delivery_stories import (
     scheduled,
     story_of,
 )
+
+from delivery.domain.delivery import TrackingEventKind
 from shared_contracts.delivery.v1 import DeliveryFailureReason
 from shared_contracts.domain_types import DeliveryStage
 from shared_contracts.drone_scheduler.v1 import DroneSchedulingFailureReason

@@ -20,6 +20,7 @@ from delivery_stories import (
     seconds,
     story_of,
 )
+
 from shared_contracts.delivery.v1 import DeliveryRescheduled, RefusalReason
 from shared_contracts.domain_types import DeliveryStage
 

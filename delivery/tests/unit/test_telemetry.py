@@ -1,5 +1,4 @@
 import pytest
-from delivery.domain.delivery import TrackingEventKind
 from delivery_stories import (
     BASE,
     DEADLINE,
@@ -25,6 +24,8 @@ from delivery_stories import (
     seconds,
     telemetry,
 )
+
+from delivery.domain.delivery import TrackingEventKind
 from shared_contracts.delivery.v1 import DeliveryCompleted, DeliveryFailureReason
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage
 from shared_contracts.fleet.v1 import DroneActivity

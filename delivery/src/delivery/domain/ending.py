@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
+from delivery.domain.delivery import Delivery, Outcome, TrackingEventKind, tracked
 from shared_contracts.delivery.v1 import (
     DeliveryCancellationCause,
     DeliveryCancellationRefused,
@@ -15,8 +16,6 @@ from shared_contracts.delivery.v1 import (
 )
 from shared_contracts.domain_types import ConfirmationRecord, ConfirmationType, DeliveryStage, FlightSummary, Location
 from shared_contracts.ingestion.v1 import CancellationReason, DeliveryCancellationRequested
-
-from delivery.domain.delivery import Delivery, Outcome, TrackingEventKind, tracked
 
 NOT_SCHEDULED_IN_TIME = (
     DeliveryFailureReason.NOT_SCHEDULED_IN_TIME,

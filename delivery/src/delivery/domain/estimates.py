@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 from math import asin, cos, radians, sin, sqrt
 from typing import assert_never
 
-from shared_contracts.domain_types import DeliveryStage, Location
-
 from delivery.domain.delivery import Delivery, FlightPlan
+from shared_contracts.domain_types import DeliveryStage, Location
 
 EARTH_RADIUS_M = 6_371_008.8
 """Mean radius (2a + b) / 3 of WGS 84, in metres."""

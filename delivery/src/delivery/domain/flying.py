@@ -7,13 +7,12 @@ from enum import StrEnum
 from functools import partial
 from typing import assert_never
 
-from shared_contracts.delivery.v1 import DeliveryHeadedToDropoff, DeliveryHeadedToPickup
-from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location
-from shared_contracts.fleet.v1 import DroneActivity, DroneTelemetryReported
-
 from delivery.domain.delivery import Delivery, FlightPlan, Outcome, Rules, TrackingEventKind, tracked
 from delivery.domain.ending import DEADLINE_PASSED, complete, fail
 from delivery.domain.estimates import distance_m, estimate_dropoff, estimate_pickup
+from shared_contracts.delivery.v1 import DeliveryHeadedToDropoff, DeliveryHeadedToPickup
+from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location
+from shared_contracts.fleet.v1 import DroneActivity, DroneTelemetryReported
 
 BEFORE_TAKE_OFF = frozenset({DeliveryStage.CREATED, DeliveryStage.RESCHEDULED})
 UNDER_WAY = BEFORE_TAKE_OFF | {DeliveryStage.HEADED_TO_PICKUP, DeliveryStage.HEADED_TO_DROPOFF}

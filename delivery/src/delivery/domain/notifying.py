@@ -1,15 +1,14 @@
 """Who asked to be told of which stages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID
-
-from shared_contracts.delivery.v1 import NotificationChannel, NotificationRequested
-from shared_contracts.domain_types import DeliveryStage
+from uuid import UUID, uuid5
 
 from delivery.domain.delivery import Delivery, Outcome, TrackingEventKind
+from shared_contracts.delivery.v1 import NotificationChannel, NotificationRequested
+from shared_contracts.domain_types import DeliveryStage
 
 MAX_REQUESTS_PER_DELIVERY = 20
 
@@ -37,19 +36,24 @@ class NotificationRefusal(StrEnum):
     TOO_MANY = "too_many"
 
 
-def decide_notify_me_request(
-    delivery: Delivery, wish: NotifyMeRequest, standing: Sequence[NotifyMeRequest]
-) -> NotifyMeRequest | NotificationRefusal:
-    """The request that stands for the wish: the same one as before when it was made before.
+def request_id_of(delivery_id: UUID, channel: NotificationChannel, stages: Iterable[DeliveryStage]) -> UUID:
+    """The id of such a request: the same wish, made twice, is one request."""
+    return uuid5(delivery_id, f"{channel}:{','.join(sorted(set(stages)))}")
 
-    Only stages that the delivery enters from now on are told of.
+
+def decide_notify_me_request(
+    delivery: Delivery, wish: NotifyMeRequest, earlier: NotifyMeRequest | None, standing: int
+) -> NotifyMeRequest | NotificationRefusal | None:
+    """The wish, why it is refused, or None when it stands already.
+
+    `earlier` is the request of the same id, which may have been withdrawn, `standing` the number of the delivery's
+    requests. Only stages that the delivery enters from now on are told of.
     """
     if delivery.stage.is_terminal:
         return NotificationRefusal.ALREADY_ENDED
-    for earlier in standing:
-        if (earlier.channel, earlier.stage_set) == (wish.channel, wish.stage_set):
-            return earlier
-    return wish if len(standing) < MAX_REQUESTS_PER_DELIVERY else NotificationRefusal.TOO_MANY
+    if earlier is not None and earlier.withdrawn_at is None:
+        return None
+    return wish if standing < MAX_REQUESTS_PER_DELIVERY else NotificationRefusal.TOO_MANY
 
 
 def decide_notifications(outcome: Outcome, requests: Iterable[NotifyMeRequest]) -> list[NotificationRequested]:

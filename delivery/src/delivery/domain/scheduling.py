@@ -5,6 +5,9 @@ from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
+from delivery.domain.delivery import Delivery, Outcome, Rules, TrackingEventKind, tracked
+from delivery.domain.ending import NOT_SCHEDULED_IN_TIME, fail
+from delivery.domain.estimates import estimate_dropoff, estimate_pickup
 from shared_contracts.delivery.v1 import (
     DeliveryFailureReason,
     DeliveryRescheduled,
@@ -16,10 +19,6 @@ from shared_contracts.domain_types import DeliveryStage
 from shared_contracts.drone_scheduler.v1 import DroneScheduled, DroneSchedulingFailed, DroneSchedulingFailureReason
 from shared_contracts.ingestion.v1 import DeliveryRescheduleRequested
 from shared_contracts.package_service.v1 import PackageReady, PackageRejected, PackageRejectionReason
-
-from delivery.domain.delivery import Delivery, Outcome, Rules, TrackingEventKind, tracked
-from delivery.domain.ending import NOT_SCHEDULED_IN_TIME, fail
-from delivery.domain.estimates import estimate_dropoff, estimate_pickup
 
 BEFORE_PICKUP = frozenset(
     {DeliveryStage.PENDING, DeliveryStage.CREATED, DeliveryStage.RESCHEDULED, DeliveryStage.HEADED_TO_PICKUP}
