@@ -1,13 +1,14 @@
 """Bring a service's database up to date: `python -m shared_runtime.migrate package_service`."""
 
 import importlib.resources
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+
+from shared_runtime.settings import DatabaseSettings
 
 
 def config_for(package: str, database_url: str) -> Config:
@@ -29,10 +30,10 @@ def migrate(package: str, database_url: str) -> None:
 
 
 def main() -> None:
-    """Migrate the database that DATABASE_URL names."""
+    """Migrate the service's own database."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m shared_runtime.migrate PACKAGE")
-    migrate(sys.argv[1], os.environ["DATABASE_URL"])
+    migrate(sys.argv[1], DatabaseSettings().database_url)
 
 
 if __name__ == "__main__":

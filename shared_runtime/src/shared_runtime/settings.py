@@ -1,16 +1,29 @@
-"""What a service is told by its environment."""
+"""What a service is told by its environment, and by the files of a folder for what is secret."""
+
+import os
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class ServiceSettings(BaseSettings):
-    """Settings that every service has, read from environment variables of the same names in capitals."""
+class DatabaseSettings(BaseSettings):
+    """All that a migration needs to know.
 
-    model_config = SettingsConfigDict(frozen=True, use_attribute_docstrings=True)
+    Read from environment variables of the same names in capitals, else from files of the same names in the folder that
+    SECRETS_FOLDER names: what is in a file is not in the environment of every child process and diagnosis.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, use_attribute_docstrings=True, secrets_dir=os.environ.get("SECRETS_FOLDER")
+    )
 
     database_url: str
     """`postgresql://user:password@host:port/database`."""
+
+
+class ServiceSettings(DatabaseSettings):
+    """Settings that every service has."""
+
     broker_url: str
     """`amqp://user:password@host:port/virtual-host`."""
     host: str = "127.0.0.1"
