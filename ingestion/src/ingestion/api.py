@@ -11,9 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from sqlmodel import SQLModel, col, select
 
-from ingestion import limits
-from ingestion.commands import CancelDelivery, Command, Refusal, RefusalKind, RescheduleDelivery, SubmitDelivery
-from ingestion.domain import Cancellation, DeliveryProgress, DeliveryRequest, Reschedule
+from ingestion.domain import limits
+from ingestion.domain.commands import CancelDelivery, Command, Refusal, RefusalKind, RescheduleDelivery, SubmitDelivery
+from ingestion.domain.progress import Cancellation, DeliveryProgress, DeliveryRequest, Reschedule
 from ingestion.idempotency import REPLAYED_HEADER, idempotency_of
 from ingestion.openapi import ACCEPTED, IDEMPOTENCY_KEY, LISTED, TOLD, body_of, problems
 from ingestion.representations import (

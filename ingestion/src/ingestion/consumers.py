@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import asyncpg
 
-from ingestion import limits
-from ingestion.commands import (
+from ingestion.domain import limits
+from ingestion.domain.commands import (
     Acceptance,
     Accepted,
     CancelDelivery,
@@ -18,7 +18,7 @@ from ingestion.commands import (
     decide_rescheduling,
     decide_submission,
 )
-from ingestion.domain import (
+from ingestion.domain.progress import (
     Cancellation,
     DeliveryProgress,
     DeliveryRequest,

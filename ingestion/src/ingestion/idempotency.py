@@ -10,8 +10,8 @@ from uuid import UUID
 from pydantic import BaseModel
 from starlette.datastructures import Headers
 
-from ingestion import limits
-from ingestion.commands import Idempotency
+from ingestion.domain import limits
+from ingestion.domain.commands import Idempotency
 from shared_runtime import Problem
 
 HEADER = "Idempotency-Key"

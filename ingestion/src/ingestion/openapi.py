@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ingestion import limits
+from ingestion.domain import limits
 from ingestion.idempotency import HEADER, REPLAYED_HEADER
 from ingestion.representations import EXAMPLE_ID, STATUS_PATH, AcceptedDelivery, DeliveryPage, DeliveryStatus
 

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from ingestion.commands import Acceptance
-from ingestion.domain import (
+from ingestion.domain.commands import Acceptance
+from ingestion.domain.progress import (
     Cancellation,
     ChangeState,
     DeliveryProgress,

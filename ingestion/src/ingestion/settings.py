@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from ingestion import limits
+from ingestion.domain import limits
 from shared_runtime import ServiceSettings
 
 

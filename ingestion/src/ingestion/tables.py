@@ -9,7 +9,7 @@ from sqlalchemy import DateTime, Text
 from sqlalchemy import Enum as EnumAsText
 from sqlmodel import Field, SQLModel
 
-from ingestion.domain import ChangeState
+from ingestion.domain.progress import ChangeState
 from shared_contracts.delivery.v1 import RefusalReason
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, PackageSize
 

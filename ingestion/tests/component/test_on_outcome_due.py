@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from ingestion import limits
+from ingestion.domain import limits
 from shared_contracts.ingestion.v1 import CancellationReason, DeliveryCancellationRequested, DeliveryRequested
 from shared_runtime.envelope import utc_now
 

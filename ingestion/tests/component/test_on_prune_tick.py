@@ -3,7 +3,8 @@
 import asyncpg
 import pytest
 
-from ingestion import consumers, limits
+from ingestion import consumers
+from ingestion.domain import limits
 from ingestion.settings import Settings
 from shared_runtime.testing import eventually
 

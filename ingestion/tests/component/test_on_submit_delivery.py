@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ingestion import limits
+from ingestion.domain import limits
 from shared_contracts.domain_types import ConfirmationType
 from shared_contracts.ingestion.v1 import DeliveryRequested
 from shared_runtime.envelope import new_id

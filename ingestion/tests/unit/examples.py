@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from ingestion.commands import (
+from ingestion.domain.commands import (
     Accepted,
     CancelDelivery,
     Idempotency,
@@ -15,7 +15,7 @@ from ingestion.commands import (
     SubmitDelivery,
     decide_submission,
 )
-from ingestion.domain import DeliveryProgress
+from ingestion.domain.progress import DeliveryProgress
 from shared_contracts.delivery.v1 import (
     DeliveryCancellationCause,
     DeliveryCancellationRefused,

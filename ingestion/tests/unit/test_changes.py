@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from ingestion import limits
-from ingestion.commands import Idempotency, RefusalKind, decide_cancellation, decide_rescheduling
-from ingestion.domain import Cancellation, ChangeState, Reschedule
+from ingestion.domain import limits
+from ingestion.domain.commands import Idempotency, RefusalKind, decide_cancellation, decide_rescheduling
+from ingestion.domain.progress import Cancellation, ChangeState, Reschedule
 from shared_contracts.domain_types import TERMINAL_STAGES, DeliveryStage
 from shared_contracts.ingestion.v1 import (
     CancellationReason,

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ingestion import limits
-from ingestion.domain import DeliveryProgress, decide_inquiry, inquiry_pause
+from ingestion.domain import limits
+from ingestion.domain.progress import DeliveryProgress, decide_inquiry, inquiry_pause
 from shared_contracts.domain_types import TERMINAL_STAGES, DeliveryStage
 from shared_contracts.ingestion.v1 import CancellationReason, DeliveryCancellationRequested
 

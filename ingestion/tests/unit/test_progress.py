@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion import limits
-from ingestion.domain import (
+from ingestion.domain import limits
+from ingestion.domain.progress import (
     Cancellation,
     ChangeState,
     DeliveryProgress,

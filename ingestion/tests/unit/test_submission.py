@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion import limits
-from ingestion.commands import RefusalKind, SubmitDelivery, decide_submission, ground_distance_m
-from ingestion.domain import DeliveryProgress, DeliveryRequest
+from ingestion.domain import limits
+from ingestion.domain.commands import RefusalKind, SubmitDelivery, decide_submission, ground_distance_m
+from ingestion.domain.progress import DeliveryProgress, DeliveryRequest
 from shared_contracts.domain_types import DeliveryStage, Location
 from shared_contracts.ingestion.v1 import DeliveryRequested
 

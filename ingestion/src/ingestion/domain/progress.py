@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TypeVar, assert_never
 from uuid import UUID
 
-from ingestion import limits
+from ingestion.domain import limits
 from shared_contracts.delivery.v1 import (
     DeliveryCancellationRefused,
     DeliveryCancelled,

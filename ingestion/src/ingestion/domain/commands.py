@@ -10,8 +10,8 @@ from math import asin, cos, radians, sin, sqrt
 from typing import assert_never
 from uuid import UUID
 
-from ingestion import limits
-from ingestion.domain import Cancellation, ChangeState, DeliveryProgress, DeliveryRequest, Reschedule
+from ingestion.domain import limits
+from ingestion.domain.progress import Cancellation, ChangeState, DeliveryProgress, DeliveryRequest, Reschedule
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location, PackageDescription
 from shared_contracts.ingestion.v1 import (
     CancellationReason,
