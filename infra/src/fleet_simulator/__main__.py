@@ -1,0 +1,3 @@
+from fleet_simulator.cli import main
+
+main()
