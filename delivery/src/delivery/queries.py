@@ -48,6 +48,9 @@ async def deliveries(session: AsyncSession, wanted: DeliveryFilter, *, cursor: s
         query = query.where(DeliveryRow.owner_id == wanted.owner_id)
     if wanted.stages is not None:
         query = query.where(col(DeliveryRow.stage).in_(wanted.stages))
+        if not wanted.stages & TERMINAL_STAGES:
+            # Says the same once more, in the words of the index.
+            query = query.where(col(DeliveryRow.ended_at).is_(None))
     if wanted.drone_id is not None:
         query = query.where(DeliveryRow.drone_id == wanted.drone_id)
     if cursor is not None:

@@ -4,13 +4,28 @@ Field names are column names, and the classes are flat, so that a row is a state
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from shared_contracts.delivery.v1 import DeliveryEvent, DeliveryFailureReason
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location, PackageSize
+
+if TYPE_CHECKING:
+    from dataclasses import replace as replace
+else:
+
+    def replace(state: Any, /, **changes: Any) -> Any:
+        """As `dataclasses.replace`, which takes 10 µs for a Delivery, where a copy of its dictionary takes half of one.
+
+        Names and types of the changes are left to mypy.
+        """
+        changed = object.__new__(type(state))
+        changed.__dict__.update(state.__dict__)
+        changed.__dict__.update(changes)
+        return changed
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """How a delivery ends, once: completed, cancelled or failed; and what is told of an end that is past."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from delivery.domain.delivery import Delivery, Outcome, TrackingEventKind, tracked
+from delivery.domain.delivery import Delivery, Outcome, TrackingEventKind, replace, tracked
 from shared_contracts.delivery.v1 import (
     DeliveryCancellationCause,
     DeliveryCancellationRefused,

@@ -1,13 +1,12 @@
 """From the take-off to the handover: what telemetry and the recipient's confirmation make of a delivery."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from typing import assert_never
 
-from delivery.domain.delivery import Delivery, FlightPlan, Outcome, Rules, TrackingEventKind, tracked
+from delivery.domain.delivery import Delivery, FlightPlan, Outcome, Rules, TrackingEventKind, replace, tracked
 from delivery.domain.ending import DEADLINE_PASSED, complete, fail
 from delivery.domain.estimates import distance_m, estimate_dropoff, estimate_pickup
 from shared_contracts.delivery.v1 import DeliveryHeadedToDropoff, DeliveryHeadedToPickup

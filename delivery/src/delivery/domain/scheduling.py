@@ -1,11 +1,10 @@
 """From the first answer to the take-off: the join of package and drone, and other times that the owner asks for."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
-from delivery.domain.delivery import Delivery, Outcome, Rules, TrackingEventKind, tracked
+from delivery.domain.delivery import Delivery, Outcome, Rules, TrackingEventKind, replace, tracked
 from delivery.domain.ending import NOT_SCHEDULED_IN_TIME, fail
 from delivery.domain.estimates import estimate_dropoff, estimate_pickup
 from shared_contracts.delivery.v1 import (
