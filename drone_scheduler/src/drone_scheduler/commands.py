@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared_contracts.domain_types import Location
-
 from drone_scheduler.domain.fleet import Drone, DroneDesign, Observation
+from shared_contracts.domain_types import Location
 
 
 @dataclass(frozen=True)

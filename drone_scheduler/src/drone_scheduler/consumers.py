@@ -4,17 +4,6 @@ from operator import attrgetter
 from typing import TypeVar
 from uuid import UUID
 
-from shared_contracts.delivery.v1 import (
-    DeliveryCancelled,
-    DeliveryCompleted,
-    DeliveryFailed,
-    DeliveryHeadedToPickup,
-    DeliveryRescheduled,
-)
-from shared_contracts.fleet.v1 import DroneTelemetryReported
-from shared_contracts.ingestion.v1 import DeliveryRequested
-from shared_contracts.topology import subscriptions_of
-
 from drone_scheduler.commands import CorrectDrone, GroundDrone, RegisterDrone, Registration, UngroundDrone
 from drone_scheduler.domain.bookings import Booking
 from drone_scheduler.domain.decisions import (
@@ -47,6 +36,16 @@ from drone_scheduler.loaders import (
     serviceable_drones,
 )
 from drone_scheduler.tables import BOOKINGS, DRONES
+from shared_contracts.delivery.v1 import (
+    DeliveryCancelled,
+    DeliveryCompleted,
+    DeliveryFailed,
+    DeliveryHeadedToPickup,
+    DeliveryRescheduled,
+)
+from shared_contracts.fleet.v1 import DroneTelemetryReported
+from shared_contracts.ingestion.v1 import DeliveryRequested
+from shared_contracts.topology import subscriptions_of
 from shared_runtime import Consumer, Problem, Tick, UnitOfWork, loaded_by
 
 LINE_SEARCH_INTERVAL_S = 0.5

@@ -11,9 +11,6 @@ from typing import assert_never
 from uuid import UUID
 
 import asyncpg
-from shared_contracts.delivery.v1 import DeliveryHeadedToPickup
-from shared_contracts.fleet.v1 import DroneTelemetryReported
-from shared_contracts.ingestion.v1 import DeliveryRequested
 
 from drone_scheduler import queries
 from drone_scheduler.commands import CorrectDrone, GroundDrone, RegisterDrone, UngroundDrone
@@ -33,6 +30,9 @@ from drone_scheduler.domain.fleet import (
 )
 from drone_scheduler.domain.line import Candidate, allot, hand_on
 from drone_scheduler.tables import BOOKINGS, DRONES
+from shared_contracts.delivery.v1 import DeliveryHeadedToPickup
+from shared_contracts.fleet.v1 import DroneTelemetryReported
+from shared_contracts.ingestion.v1 import DeliveryRequested
 from shared_runtime import Tick
 
 CANDIDATES_PER_ROUND = (8, 32, 128)

@@ -6,12 +6,12 @@ The drone's columns `position` and `usable_range_m` are computed by the database
 from datetime import datetime
 from uuid import UUID
 
-from shared_contracts.drone_scheduler.v1 import DroneSchedulingFailureReason
 from sqlalchemy import DateTime, Text
 from sqlmodel import Field, SQLModel
 
 from drone_scheduler.domain.bookings import Booking, BookingStatus
 from drone_scheduler.domain.fleet import Drone, DroneStatus
+from shared_contracts.drone_scheduler.v1 import DroneSchedulingFailureReason
 from shared_runtime import RowStore
 
 MOMENT = DateTime(timezone=True)

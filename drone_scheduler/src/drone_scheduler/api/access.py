@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Header, Query
+
 from shared_runtime.http import require_role
 
 FLEET_ROLE = "fleet"

@@ -5,9 +5,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, Field
-from shared_contracts.domain_types import Location
-from shared_contracts.drone_scheduler.v1 import DroneSchedulingFailureReason
-from shared_runtime.http import Caller, ReadSession
 from sqlalchemy import func
 from sqlmodel import col, select
 
@@ -15,7 +12,10 @@ from drone_scheduler.api.access import FLEET_ROLE, IsStaff, PageLength, Staff
 from drone_scheduler.domain.bookings import BookingStatus
 from drone_scheduler.domain.utilization import Utilization, month_bounds
 from drone_scheduler.tables import BookingRow
+from shared_contracts.domain_types import Location
+from shared_contracts.drone_scheduler.v1 import DroneSchedulingFailureReason
 from shared_runtime import Problem
+from shared_runtime.http import Caller, ReadSession
 
 router = APIRouter(prefix="/api/v1")
 

@@ -5,16 +5,16 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
-from shared_contracts.domain_types import Location
-from shared_runtime.envelope import utc_now
-from shared_runtime.http import ReadSession, execute
 from sqlmodel import col, select
 
 from drone_scheduler.api.access import PageLength, Staff
 from drone_scheduler.commands import CorrectDrone, GroundDrone, RegisterDrone, Registration, UngroundDrone
 from drone_scheduler.domain.fleet import Drone, DroneDesign, DroneStatus, Observation
 from drone_scheduler.tables import DroneRow
+from shared_contracts.domain_types import Location
 from shared_runtime import Problem
+from shared_runtime.envelope import utc_now
+from shared_runtime.http import ReadSession, execute
 
 router = APIRouter(prefix="/api/v1")
 BatteryPercent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]

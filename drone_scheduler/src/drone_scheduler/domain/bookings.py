@@ -6,11 +6,10 @@ from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID
 
+from drone_scheduler.domain.fleet import Errand, errand_of
 from shared_contracts.domain_types import Location
 from shared_contracts.drone_scheduler.v1 import DroneSchedulingFailureReason
 from shared_contracts.ingestion.v1 import DeliveryRequested
-
-from drone_scheduler.domain.fleet import Errand, errand_of
 
 T = TypeVar("T")
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
+from drone_scheduler.domain.bookings import Booking, BookingStatus, asked, waiting_for
+from drone_scheduler.domain.fleet import Drone, DroneStatus, Observation, hold, let_go, take_off
 from shared_contracts.delivery.v1 import (
     DeliveryCancelled,
     DeliveryCompleted,
@@ -21,9 +23,6 @@ from shared_contracts.drone_scheduler.v1 import (
 )
 from shared_contracts.ingestion.v1 import DeliveryRequested
 from shared_contracts.message import Message
-
-from drone_scheduler.domain.bookings import Booking, BookingStatus, asked, waiting_for
-from drone_scheduler.domain.fleet import Drone, DroneStatus, Observation, hold, let_go, take_off
 
 DeliveryEnded = DeliveryCompleted | DeliveryCancelled | DeliveryFailed
 

@@ -6,11 +6,10 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
+from drone_scheduler.domain.geography import great_circle_m
 from shared_contracts.domain_types import Location
 from shared_contracts.fleet.v1 import DroneActivity, DroneTelemetryReported
 from shared_contracts.ingestion.v1 import DeliveryRequested
-
-from drone_scheduler.domain.geography import great_circle_m
 
 RESERVE_PERCENT = 10.0
 """Charge that no flight plan may use: what is left for wind, detours and the landing."""
