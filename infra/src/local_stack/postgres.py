@@ -41,6 +41,8 @@ class PostgresServer(Part):
             "max_connections": MAX_CONNECTIONS,
             "fsync": "on",
             "synchronous_commit": "on",
+            # In the data folder instead of /dev/shm, where a kill leaves it and where containers have little room.
+            "dynamic_shared_memory_type": "mmap",
         }
         options = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
         command = binaries.as_ordinary_user(binaries.path("postgres"), "-D", str(data), *options)

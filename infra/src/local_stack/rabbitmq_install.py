@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from pathlib import Path
 
 from local_stack.errors import StackError
 from local_stack.processes import run_command
@@ -15,19 +14,24 @@ _CHOICES = """RabbitMQ is not installed on this machine. Choose one:
   - let this command do so:  run it as root, or as a user who may use sudo without a password
   - use containers instead:  install Docker with Compose, then `make up STACK=compose`"""
 
-# invoke-rc.d asks this program before it starts a service: 101 is "forbidden by policy".
-_POLICY_PROGRAM = Path("/usr/sbin/policy-rc.d")
-_INSTALL_SCRIPT = f"""
+# Packages ask /usr/sbin/policy-rc.d before they start their service: 101 is "forbidden". A policy that the machine has
+# is put back, also when this script was cut short the time before.
+_INSTALL_SCRIPT = """
 set -e
+exec 2>&1
 export DEBIAN_FRONTEND=noninteractive
-policy={_POLICY_PROGRAM}
-if [ -e "$policy" ]; then saved="$policy.local-stack"; mv "$policy" "$saved"; fi
-trap 'rm -f "$policy"; if [ -n "$saved" ]; then mv "$saved" "$policy"; fi' EXIT
-printf '#!/bin/sh\\nexit 101\\n' > "$policy"
-chmod 755 "$policy"
+policy=/usr/sbin/policy-rc.d
+kept=$policy.kept
+if [ -e $policy ] && [ ! -e $kept ]; then mv $policy $kept; fi
+trap 'rm -f $policy; if [ -e $kept ]; then mv $kept $policy; fi' EXIT
+trap 'exit 1' HUP INT TERM
+printf '#!/bin/sh\\nexit 101\\n' > $policy
+chmod 755 $policy
+had_epmd=$(command -v epmd || true)
 apt-get update
 apt-get install -y --no-install-recommends rabbitmq-server
-if [ -d /run/systemd/system ]; then systemctl disable rabbitmq-server; fi
+update-rc.d rabbitmq-server disable
+if [ -z "$had_epmd" ] && command -v systemctl; then systemctl disable epmd.service epmd.socket || true; fi
 """
 
 
@@ -60,6 +64,6 @@ def _privilege() -> list[str] | None:
 
 def _install(privilege: list[str]) -> None:
     print("Installing the package rabbitmq-server (its own service stays off) ...", flush=True)
-    done = run_command([*privilege, "/bin/sh", "-c", f"exec 2>&1\n{_INSTALL_SCRIPT}"], timeout_s=_INSTALL_TIMEOUT_S)
+    done = run_command([*privilege, "/bin/sh", "-c", _INSTALL_SCRIPT], timeout_s=_INSTALL_TIMEOUT_S)
     if done.returncode != 0:
         raise StackError(f"the package rabbitmq-server cannot be installed:\n{done.stdout[-3000:]}\n{_CHOICES}")

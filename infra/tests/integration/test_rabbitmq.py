@@ -1,6 +1,7 @@
 """Every service reaches its own exchanges and queues and nothing else, and no crash loses what was confirmed."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import PublishError
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
-from local_stack.broker_definitions import broker_users
+from local_stack.broker_definitions import ADMIN_USER, broker_users
 from local_stack.ports import is_free
 from local_stack.servers import LocalServers
 from shared_contracts.message import Topic
@@ -120,11 +121,9 @@ async def test_login_without_the_password_is_refused(servers: LocalServers, logi
 
 
 def test_guest_does_not_exist(servers: LocalServers) -> None:
-    names = servers.rabbitmq.call(
-        "lists:sort([element(2, User) || User <- mnesia:dirty_match_object("
-        "rabbit_user, mnesia:table_info(rabbit_user, wild_pattern))])"
-    )
-    assert "guest" not in names
+    users = "rabbit_auth_backend_internal:list_users()"
+    listed = servers.rabbitmq.call(f"[binary_to_list(proplists:get_value(user, User)) || User <- {users}]")
+    assert set(re.findall(r'"(.*?)"', listed)) == {*broker_users(), ADMIN_USER}
 
 
 async def test_virtual_hosts_do_not_see_each_other(servers: LocalServers) -> None:
