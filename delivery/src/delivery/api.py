@@ -128,6 +128,8 @@ async def summarize_deliveries(
     """
     before = _next_month(until or datetime.now(UTC))
     span = Span(_whose(viewer, owner_id), since or before.replace(year=before.year - 1), before)
+    if span.since >= span.until:
+        raise Problem(422, "invalid-request", "since is after until")
     total = await summary.total(session, span)
     try:
         page, following = await summary.months(session, span, cursor=cursor, limit=limit)

@@ -67,9 +67,25 @@ async def test_both_parts_are_undone_when_it_is_cancelled(world) -> None:
     ]
 
 
-async def test_failed_when_ingestion_heard_of_no_outcome_and_told_again_when_it_asks_again(world) -> None:
+async def test_failed_when_ingestion_heard_of_no_outcome(world) -> None:
     journey = Journey()
-    await world.tells(journey.no_outcome(), journey.no_outcome())
-    first, again = await world.events.wait_for(journey.delivery_id, DeliveryFailed, DeliveryFailed)
+    await world.tells(journey.no_outcome())
+    (fact,) = await world.events.wait_for(journey.delivery_id, DeliveryFailed)
+    assert fact.reason is DeliveryFailureReason.NOT_SCHEDULED_IN_TIME
+
+
+async def test_the_same_end_is_told_again_when_ingestion_missed_it(world) -> None:
+    journey = await world.scheduled(ConfirmationType.NONE)
+    await world.tells(journey.leaving(), journey.on_board(), journey.landed())
+    before = await world.row(journey.delivery_id)
+    await world.tells(journey.no_outcome())
+    *_, first, again = await world.events.wait_for(
+        journey.delivery_id,
+        DeliveryScheduled,
+        DeliveryHeadedToPickup,
+        DeliveryHeadedToDropoff,
+        DeliveryCompleted,
+        DeliveryCompleted,
+    )
     assert first == again
-    assert first.reason is DeliveryFailureReason.NOT_SCHEDULED_IN_TIME
+    assert await world.row(journey.delivery_id) == before

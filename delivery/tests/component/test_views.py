@@ -217,6 +217,7 @@ async def test_summary_counts_stages_and_the_share_on_time_by_month_and_owner(cl
         "/api/v1/deliveries?owner_id=%00",
         "/api/v1/deliveries/summary?since=2026-13",
         "/api/v1/deliveries/summary?until=tomorrow",
+        "/api/v1/deliveries/summary?since=2026-03&until=2026-02",
         "/api/v1/deliveries/summary?cursor=never",
         "/api/v1/deliveries/no-id",
         "/api/v1/deliveries/no-id/public",
@@ -232,3 +233,20 @@ async def test_bad_pages_of_the_history_are_refused(client, world) -> None:
     journey = await world.scheduled()
     for query in ("cursor=-1", "cursor=99999999999", "cursor=x", "limit=0"):
         assert (await client.get(f"{journey.path}/events?{query}", headers=AS_ANNA)).status_code == 422
+
+
+async def test_every_path_is_in_the_openapi_document(client) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert {path.removeprefix("/api/v1/deliveries"): set(methods) for path, methods in paths.items()} == {
+        "": {"get"},
+        "/summary": {"get"},
+        "/telemetry": {"post"},
+        "/{delivery_id}": {"get"},
+        "/{delivery_id}/public": {"get"},
+        "/{delivery_id}/owner": {"get"},
+        "/{delivery_id}/status": {"get"},
+        "/{delivery_id}/events": {"get"},
+        "/{delivery_id}/confirmations": {"get", "post"},
+        "/{delivery_id}/notifymerequests": {"get", "post"},
+        "/{delivery_id}/notifymerequests/{request_id}": {"get", "delete"},
+    }
