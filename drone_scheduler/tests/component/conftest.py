@@ -30,6 +30,8 @@ ROUTERS = [fleet.router, bookings.router]
 OWN = subscriptions_of("drone-scheduler")
 (DELIVERY,) = [one for one in SUBSCRIPTIONS if (one.service, one.topic) == ("delivery", Topic.DELIVERY)]
 TOWNS = count()
+NOBODY = UUID(int=0)
+"""Neither a drone nor a delivery."""
 
 
 @pytest.fixture(scope="package")

@@ -1,12 +1,10 @@
 """Bookings and utilization over HTTP."""
 
-from uuid import uuid4
-
 import pytest
 
 from shared_runtime.envelope import new_id
 
-from .conftest import STAFF, Scheduler
+from .conftest import NOBODY, STAFF, Scheduler
 from .stories import Town, cancelled, completed, flight
 
 PATH = "/api/v1/dronedeliveries"
@@ -25,7 +23,7 @@ async def test_shown_to_its_owner_and_to_the_staff_only(scheduler: Scheduler, to
     assert (booking["status"], booking["drone_id"], booking["weight_kg"]) == ("Booked", str(drone_id), 2)
     assert (await scheduler.client.get(path, headers=STAFF)).json() == booking
     hidden = await scheduler.client.get(path, headers={"X-Subject": "mallory"})
-    unknown = await scheduler.client.get(f"{PATH}/{uuid4()}", headers={"X-Subject": "mallory"})
+    unknown = await scheduler.client.get(f"{PATH}/{NOBODY}", headers={"X-Subject": "mallory"})
     assert (hidden.status_code, hidden.json()["type"]) == (404, unknown.json()["type"])
     assert (await scheduler.client.get(path)).status_code == 401
 
@@ -77,7 +75,7 @@ async def test_utilization_of_others_is_for_the_staff_only(scheduler: Scheduler)
     ("path", "status"),
     [
         (f"{PATH}/no-identifier", 422),
-        (f"{PATH}/{uuid4()}", 404),
+        (f"{PATH}/{NOBODY}", 404),
         (f"{PATH}?status=Happy", 422),
         (f"{PATH}?limit=0", 422),
         (f"{PATH}?after=x", 422),
