@@ -11,6 +11,8 @@ PY := .venv/bin/python
 # The Python of this machine, never a downloaded one.
 export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(PYTHON)
+# Compiled once here, or every process that starts would do it again where writing bytecode is switched off.
+export UV_COMPILE_BYTECODE := 1
 
 # compose when a Docker engine with Compose answers, local processes otherwise. STACK=... overrides.
 STACK ?= $(shell timeout 10 docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1 && echo compose || echo local)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-_TAIL_BYTES = 8_000
+_TAIL_BYTES = 20_000
+_LINE_LENGTH = 400
 
 
 class StackError(Exception):
@@ -17,10 +18,10 @@ class ProcessDiedError(StackError):
     """A process of the stack ended although it was needed."""
 
 
-def tail(log: Path, lines: int = 30) -> str:
-    """The last lines of a log file, or a remark when there are none."""
+def tail(log: Path, lines: int = 20) -> str:
+    """The last lines of a log file, long ones cut, or a remark when there are none."""
     try:
         content = log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
     except FileNotFoundError:
         content = ""
-    return "\n".join(content.splitlines()[-lines:]) or "(nothing was logged)"
+    return "\n".join(line[:_LINE_LENGTH] for line in content.splitlines()[-lines:]) or "(nothing was logged)"

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from local_stack.errors import StackError
 from local_stack.part import Part
 from local_stack.ports import LOOPBACK, require_free
 from local_stack.processes import spawn
 from local_stack.servers import LocalServers
 
-MIGRATION_TIMEOUT_S = 120.0
 _PROBE_TIMEOUT_S = 2.0
 
 
@@ -29,9 +27,8 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
     serve: tuple[str, ...] = ()
     """The command, `python -m shared_runtime.serve <package>` when empty."""
-    migrate: tuple[str, ...] | None = ()
-    """The command that brings the database up to date, `python -m shared_runtime.migrate <package>` when empty.
-    None: there is nothing to migrate."""
+    migrate: tuple[str, ...] | None = None
+    """The command that brings the database up to date: none when empty; as `shared_runtime` does it when None."""
 
     @property
     def database(self) -> str:
@@ -47,12 +44,6 @@ class Service:
     def serve_command(self) -> tuple[str, ...]:
         return self.serve or (sys.executable, "-m", "shared_runtime.serve", self.database)
 
-    @property
-    def migrate_command(self) -> tuple[str, ...] | None:
-        if self.migrate is None:
-            return None
-        return self.migrate or (sys.executable, "-m", "shared_runtime.migrate", self.database)
-
 
 class ServiceProcess(Part):
     """One service as a process; start it again to have it on the same port with the same settings."""
@@ -62,24 +53,11 @@ class ServiceProcess(Part):
         self.service = service
         self._servers = servers
 
-    def migrate(self) -> None:
-        """Bring the database up to date. Raises StackError with the log when that fails."""
-        command = self.service.migrate_command
-        if command is None:
-            return
-        migration = spawn(self.folder, f"{self.name}.migration", command, environment=self._environment())
-        try:
-            status = migration.wait(MIGRATION_TIMEOUT_S)
-        finally:
-            migration.kill()
-        if status != 0:
-            raise StackError(f"the migration of {self.name} failed (exit status {status}):\n{migration.log_tail}")
-
     def launch(self) -> None:
         """Start the process without waiting until it is ready. Raises StackError when its port is taken."""
         require_free(self.port, self.name)
         command = self.service.serve_command
-        self._process = spawn(self.folder, self.name, command, environment=self._environment(), port=self.port)
+        self._process = spawn(self.folder, self.name, command, environment=self.environment, port=self.port)
 
     def obstacle(self) -> str | None:
         """Why /health/ready does not answer 200."""
@@ -94,7 +72,9 @@ class ServiceProcess(Part):
         """Where its HTTP interface is, without a slash at the end."""
         return f"http://{LOOPBACK}:{self.port}"
 
-    def _environment(self) -> dict[str, str]:
+    @property
+    def environment(self) -> dict[str, str]:
+        """All variables that the process gets."""
         return {
             **os.environ,
             "PYTHONUNBUFFERED": "1",

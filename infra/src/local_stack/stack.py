@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from local_stack.errors import StackError
+from local_stack.migrations import migrate_services
 from local_stack.part import Part
 from local_stack.ports import require_free
 from local_stack.postgres import NAME as POSTGRES
@@ -131,7 +132,7 @@ class LocalStack:
     def add_service(self, service: Service) -> ServiceProcess:
         """Start one more process, its database migrated first, and wait until it is ready."""
         process = self._process_of(service)
-        process.migrate()
+        migrate_services(self.servers, [process])
         self._services[service.name] = process
         process.start()
         return process
@@ -169,6 +170,4 @@ class LocalStack:
 
     def _prepare_databases(self) -> None:
         self.servers.start_postgres()
-        # Processes that share a database must not migrate it at the same time.
-        by_database = {service.service.database: service for service in self._services.values()}
-        self.servers.together(*(service.migrate for service in by_database.values()))
+        migrate_services(self.servers, list(self._services.values()))

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from local_stack.errors import ProcessDiedError, StackError
+from local_stack.migrations import migrate_services
 from local_stack.ports import LOOPBACK, free_port, is_free
 from local_stack.servers import LocalServers
 from local_stack.services import Service, ServiceProcess
@@ -99,14 +100,14 @@ def test_taken_port_is_named(servers: LocalServers) -> None:
 
 
 def test_failed_migration_is_told_with_its_log(servers: LocalServers) -> None:
-    told = r"(?s)migration of drone_scheduler failed \(exit status 1\).*no such revision"
+    told = r"(?s)drone_scheduler\.migration failed \(exit status 1\).*no such revision"
     migration = "import sys; sys.exit('no such revision')"
     with service(servers, migration=migration) as process, pytest.raises(StackError, match=told):
-        process.migrate()
+        migrate_services(servers, [process])
 
 
 def test_migration_runs_with_the_settings_of_the_service(servers: LocalServers) -> None:
     with service(servers, migration="import json, os; print(json.dumps(dict(os.environ)))") as process:
-        process.migrate()
+        migrate_services(servers, [process])
     log = servers.folder.log("drone_scheduler.migration").read_text()
     assert json.loads(log.splitlines()[-1])["DATABASE_URL"] == servers.database_url("drone_scheduler")

@@ -86,7 +86,7 @@ def ports_on_record(folder: Path) -> list[int]:
 
 
 def fake(name: str, behaviour: str = "well") -> Service:
-    return Service(name, serve=(sys.executable, FAKE, behaviour), migrate=None)
+    return Service(name, serve=(sys.executable, FAKE, behaviour), migrate=())
 
 
 def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
