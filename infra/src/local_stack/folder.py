@@ -19,6 +19,7 @@ class StackFolder:
         self.records = self.root / "run"
         self.postgres = self.root / "postgres"
         self.rabbitmq = self.root / "rabbitmq"
+        self.owner = self.root / "owner.json"
         self.secrets = self.root / "secrets.json"
 
     def create(self) -> None:

@@ -139,7 +139,8 @@ def run_command(
     given: str | None = None,
     timeout_s: float = 60.0,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a short command to its end and return what it wrote. Raises StackError when it takes too long."""
+    """Run a short command to its end and return what it wrote. Raises StackError when there is no such command or
+    it takes too long."""
     try:
         return subprocess.run(  # noqa: S603 - the commands are this package's own
             command,
@@ -151,8 +152,15 @@ def run_command(
             check=False,
             timeout=timeout_s,
         )
+    except FileNotFoundError as error:
+        raise StackError(f"the command {command[0]} is missing on this machine") from error
     except subprocess.TimeoutExpired as error:
         raise StackError(f"{command[0]} did not end within {timeout_s:.0f} s") from error
+
+
+def wait_until_gone(record: ProcessRecord, timeout_s: float) -> bool:
+    """Wait for the end of a process that ends without our doing. Returns whether it has ended."""
+    return not _wait_gone([record], timeout_s)
 
 
 def _open_gate(stdin: IO[bytes] | None) -> None:

@@ -6,14 +6,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local_stack.errors import AlreadyUpError
 from local_stack.folder import StackFolder
-from local_stack.guardian import NAME as GUARDIAN
-from local_stack.guardian import end_everything, start_guardian
+from local_stack.guardian import end_everything
+from local_stack.ownership import claim, release
 from local_stack.postgres import PostgresServer
 from local_stack.processes import ManagedProcess
 from local_stack.rabbitmq import RabbitServer
-from local_stack.records import read_records
 from shared_contracts.topology import SUBSCRIPTIONS, Subscription
 
 
@@ -55,24 +53,17 @@ class LocalServers:
             self.together(self.postgres.stop, self.rabbitmq.stop)
         finally:
             end_everything(self.folder)
-            if self._guardian is not None:
-                self._guardian.kill()
+            self.detach()
 
     def claim(self) -> None:
-        """Take the data folder, and have everything in it ended when this process is gone.
-
-        What a crash of the machine left on record is forgotten. Raises AlreadyUpError when a stack runs there.
-        """
-        self.folder.create()
-        with self.folder.lock("start"):
-            _require_unused(self.folder)
-            self.folder.start_logs()
-            self._guardian = start_guardian(self.folder)
+        """Take the data folder, before anything is started in it. Raises AlreadyUpError when a stack runs there."""
+        self._guardian = claim(self.folder)
 
     def detach(self) -> None:
         """Let everything outlive the calling process, until somebody stops it by the data folder."""
         if self._guardian is not None:
-            self._guardian.kill()
+            release(self.folder, self._guardian)
+            self._guardian = None
 
     def adopt(self) -> None:
         """Take over what another process started in this data folder and detached."""
@@ -125,13 +116,3 @@ class LocalServers:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _require_unused(folder: StackFolder) -> None:
-    running = [record for record in read_records(folder) if record.is_running]
-    # A guardian alone is about to end: its stack is gone already.
-    if any(record.name != GUARDIAN for record in running):
-        names = ", ".join(f"{record.name} (process {record.pid})" for record in running)
-        raise AlreadyUpError(f"a stack is already up in {folder.root}: {names}")
-    for record in read_records(folder):
-        ManagedProcess(folder, record).kill()

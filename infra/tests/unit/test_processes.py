@@ -25,11 +25,10 @@ OWNER = """
 import os, sys, time
 from pathlib import Path
 from local_stack.folder import StackFolder
-from local_stack.guardian import start_guardian
+from local_stack.ownership import claim
 from local_stack.processes import spawn
 folder = StackFolder(Path(sys.argv[1]))
-folder.create()
-start_guardian(folder)
+claim(folder)
 spawn(folder, "worker", ["sh", "-c", "sleep 1000 & wait"], environment=os.environ)
 paused = spawn(folder, "paused", ["sleep", "1000"], environment=os.environ)
 paused.pause()
@@ -57,6 +56,17 @@ def wait_for(condition: object) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
+
+
+def kill_owner(folder: StackFolder) -> list[int]:
+    """Have a process start others and die. Returns what it left."""
+    with subprocess.Popen([sys.executable, "-c", OWNER, str(folder.root)], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "up\n"
+        left = [pid for record in read_records(folder) for pid in family_of(record.pid)]
+        assert len(left) == 4, "the guardian, the worker with its child, and the paused one"
+        owner.send_signal(signal.SIGKILL)
+    return left
 
 
 def test_process_is_on_record_in_a_session_of_its_own(folder: StackFolder) -> None:
@@ -140,16 +150,26 @@ def test_folder_in_use_is_refused(folder: StackFolder) -> None:
     process.kill()
 
 
+def test_folder_of_a_living_owner_is_refused_before_anything_runs_in_it(folder: StackFolder) -> None:
+    first = LocalServers(folder.root)
+    first.claim()
+    with pytest.raises(AlreadyUpError, match=f"in the hands of process {os.getpid()}"):
+        LocalServers(folder.root).claim()
+    first.stop()
+    assert read_records(folder) == []
+
+
+def test_folder_of_a_killed_owner_can_be_claimed_at_once(folder: StackFolder) -> None:
+    left = kill_owner(folder)
+    successor = LocalServers(folder.root)
+    successor.claim()
+    assert all(process_start(pid) is None for pid in left)
+    successor.stop()
+
+
 def test_guardian_ends_what_a_killed_owner_left(folder: StackFolder) -> None:
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(folder.root)], stdout=subprocess.PIPE, text=True)
-    assert owner.stdout is not None
-    with owner.stdout as output:
-        assert output.readline() == "up\n"
-    families = [pid for record in read_records(folder) for pid in family_of(record.pid)]
-    assert len(families) == 4, "the guardian, the worker with its child, and the paused one"
-    owner.send_signal(signal.SIGKILL)
-    owner.wait()
-    wait_for(lambda: all(process_start(pid) is None for pid in families))
+    left = kill_owner(folder)
+    wait_for(lambda: all(process_start(pid) is None for pid in left))
 
 
 def test_guardian_spares_the_processes_while_the_owner_lives(folder: StackFolder) -> None:
