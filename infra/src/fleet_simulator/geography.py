@@ -82,5 +82,5 @@ class Area:
         return place_at(self.center, random.uniform(0, 2 * pi), self.radius_m * sqrt(random.random()))
 
 
-DEFAULT_AREA = Area(Location(latitude=48.8667, longitude=2.3333, altitude_m=40), 4_000)
-"""The middle of Paris, where the examples of the services are."""
+DEFAULT_AREA = Area(Location(latitude=47.374, longitude=8.541, altitude_m=410), 4_000)
+"""The middle of Zurich, where the example of the README is."""

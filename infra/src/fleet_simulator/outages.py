@@ -48,10 +48,15 @@ async def request(client: httpx.AsyncClient, method: str, path: str, **options: 
 
 async def outlast(action: Callable[[], Awaitable[T]], *, limit_s: float) -> T:
     """Do it again until there is no outage. Raises the last Outage when that takes longer than the limit."""
+
+    async def attempt() -> T:
+        return await action()
+
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(Outage),
         wait=wait_random_exponential(multiplier=0.1, max=PAUSE_MAX_S),
         stop=stop_after_delay(limit_s),
         reraise=True,
     )
-    return await retrying(action)
+    # Tenacity awaits what is declared as a coroutine function only.
+    return await retrying(attempt)
