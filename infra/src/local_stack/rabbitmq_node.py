@@ -57,6 +57,7 @@ class NodeFiles:
             f"load_definitions = {self.definitions}",
             "log.console = true",
             "log.console.level = info",
+            "log.console.use_colors = off",
             "log.file = false",
         ]
         if management_port:

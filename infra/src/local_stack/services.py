@@ -48,6 +48,9 @@ class Service:
 class ServiceProcess(Part):
     """One service as a process; start it again to have it on the same port with the same settings."""
 
+    # Longer than a service takes at most to finish what it has in hand.
+    stop_timeout_s = 45.0
+
     def __init__(self, servers: LocalServers, service: Service, port: int | None = None) -> None:
         super().__init__(servers.folder, service.name, port)
         self.service = service
