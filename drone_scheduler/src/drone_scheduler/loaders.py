@@ -39,6 +39,9 @@ CANDIDATES_PER_ROUND = (8, 32, 128)
 """How far the search for an errand goes; the later rounds are for those whose candidates were all taken by others."""
 PAGE_LENGTH = 64
 
+Place = tuple[bool, datetime, UUID]
+"""A place in line: behind the expedited ones, since when, and the delivery."""
+
 
 @dataclass(frozen=True)
 class Prospect:
@@ -139,31 +142,39 @@ async def bookings_of_drones(connection: asyncpg.Connection, commands: Sequence[
 
 
 class LineSearch:
-    """Looks for free drones for one page of the line after the other, and begins again at its end.
+    """Looks for free drones for the front of the line, and for one further page of it after the other.
 
     A drone that becomes free goes to the next in line at once. This finds what that misses: a delivery that joined
     the line while the drone became free, and a drone that charges until it suits.
     """
 
-    FRONT = (False, datetime(1, 1, 1, tzinfo=UTC), UUID(int=0))
+    FRONT: Place = (False, datetime(1, 1, 1, tzinfo=UTC), UUID(int=0))
 
     def __init__(self) -> None:
         self._after = self.FRONT
 
     async def __call__(self, connection: asyncpg.Connection, ticks: Sequence[Tick]) -> Iterable[object]:
-        page = await _bookings(connection, queries.LINE_PAGE, *self._after, PAGE_LENGTH)
-        self._after = self.FRONT if len(page) < PAGE_LENGTH else _place(page[-1])
-        if not page:
+        line = await self._part_of_line(connection)
+        if not line:
             return [Matches(())]
-        search = await _search(connection, [booking.errand for booking in page])
+        search = await _search(connection, [booking.errand for booking in line])
         bookings = await _bookings(connection, queries.LOCK_WAITING_BOOKINGS, list(search.allotted))
         locked = {booking.delivery_id for booking in bookings}
         pairs = tuple(
             (booking.delivery_id, search.allotted[booking.delivery_id])
-            for booking in page
+            for booking in line
             if booking.delivery_id in locked
         )
         return [*search.drones.values(), *bookings, Matches(pairs)]
+
+    async def _part_of_line(self, connection: asyncpg.Connection) -> list[Booking]:
+        front = await _bookings(connection, queries.LINE_PAGE, *self.FRONT, PAGE_LENGTH)
+        if len(front) < PAGE_LENGTH:
+            return front
+        after = max(self._after, _place(front[-1]))
+        page = await _bookings(connection, queries.LINE_PAGE, *after, PAGE_LENGTH)
+        self._after = _place(page[-1]) if len(page) == PAGE_LENGTH else self.FRONT
+        return [*front, *page]
 
 
 async def _search(connection: asyncpg.Connection, errands: Sequence[Errand]) -> Search:
@@ -266,7 +277,7 @@ def _changed(drone: Drone | None, command: RegisterDrone | CorrectDrone | Ungrou
             assert_never(command)
 
 
-def _place(booking: Booking) -> tuple[bool, datetime, UUID]:
+def _place(booking: Booking) -> Place:
     assert booking.requested_at is not None  # noqa: S101 - who waits has asked
     return not booking.expedited, booking.requested_at, booking.delivery_id
 

@@ -17,12 +17,20 @@ _BOOKING = _columns(Booking, "b")
 _DRONE = _columns(Drone, "d")
 
 # For each errand its nearest free drones that suit it, nearest first as the map projection sees it.
-# Errands that no free drone could do from anywhere are sorted out first, because the walk would see the whole fleet.
+# The walk outwards from the pickup would see the whole fleet for an errand that nobody can do, so two looks come first:
+# whether any free drone could do it from anywhere, and whether the nearest of those is within the longest reach.
 # Nothing is locked: most candidates are not taken, and locking them would hide them from the other schedulers.
 CANDIDATES = """
 SELECT e.ordinal, c.drone_id, c.approach_m
 FROM unnest($1::double precision[], $2::double precision[], $3::double precision[], $4::double precision[])
     WITH ORDINALITY AS e(latitude, longitude, weight_kg, distance_m, ordinal)
+CROSS JOIN LATERAL (
+    SELECT d.position <-> mercator(e.latitude, e.longitude) AS distance_on_map
+    FROM drone d
+    WHERE d.status = 'Free' AND d.payload_kg >= e.weight_kg AND d.usable_range_m >= e.distance_m
+    ORDER BY d.position <-> mercator(e.latitude, e.longitude)
+    LIMIT 1
+) nearest
 CROSS JOIN LATERAL (
     SELECT d.drone_id, great_circle_m(d.latitude, d.longitude, e.latitude, e.longitude) AS approach_m
     FROM drone d
@@ -34,6 +42,9 @@ CROSS JOIN LATERAL (
 ) c
 WHERE EXISTS (
     SELECT FROM drone d WHERE d.status = 'Free' AND d.payload_kg >= e.weight_kg AND d.usable_range_m >= e.distance_m
+)
+AND nearest.distance_on_map <= mercator_reach(
+    e.latitude, e.longitude, (SELECT max(d.usable_range_m) FROM drone d WHERE d.status = 'Free') - e.distance_m
 )
 """
 
@@ -63,7 +74,7 @@ ORDER BY d.drone_id FOR UPDATE OF d
 # The front of the line, as far as one of these drones suits. Never waits: who is being served elsewhere is passed over.
 LINE_FOR_DRONES = f"""
 SELECT {_BOOKING} FROM booking b
-WHERE b.status = 'Waiting' AND EXISTS (
+WHERE b.status = 'Waiting' AND b.deadline > now() AND EXISTS (
     SELECT FROM unnest($1::double precision[], $2::double precision[], $3::double precision[], $4::double precision[])
         AS d(latitude, longitude, payload_kg, usable_range_m)
     WHERE d.payload_kg >= b.weight_kg AND d.usable_range_m
@@ -73,16 +84,12 @@ ORDER BY (NOT b.expedited), b.requested_at, b.delivery_id
 LIMIT $5 FOR UPDATE OF b SKIP LOCKED
 """
 
-# The next page of the line, without those for whom no free drone comes into question wherever it is.
+# The next page of the line, if anybody is free at all.
 LINE_PAGE = f"""
 SELECT {_BOOKING} FROM booking b
-WHERE b.status = 'Waiting'
+WHERE b.status = 'Waiting' AND b.deadline > now()
 AND ((NOT b.expedited), b.requested_at, b.delivery_id) > ($1::boolean, $2::timestamptz, $3::uuid)
 AND (SELECT EXISTS (SELECT FROM drone d WHERE d.status = 'Free'))
-AND EXISTS (
-    SELECT FROM drone d
-    WHERE d.status = 'Free' AND d.payload_kg >= b.weight_kg AND d.usable_range_m >= b.distance_m
-)
 ORDER BY (NOT b.expedited), b.requested_at, b.delivery_id
 LIMIT $4
 """

@@ -117,6 +117,8 @@ def rescheduled(request: DeliveryRequested, *, minutes: float) -> DeliveryResche
         occurred_at=utc_now(),
         pickup_time=request.pickup_time + later,
         deadline=request.deadline + later,
+        pickup_eta=request.pickup_time + later,
+        dropoff_eta=request.pickup_time + later + timedelta(minutes=5),
     )
 
 

@@ -59,12 +59,15 @@ def a_drone(at: Location, **changes: object) -> Drone:
     return replace(drone, **changes)  # type: ignore[arg-type]
 
 
-def a_fleet(size: int, seed: int = 1) -> list[Drone]:
-    """Drones of all kinds, spread over Seattle and its surroundings."""
+def a_fleet(size: int, *, town: Town = SEATTLE, seed: int = 1) -> list[Drone]:
+    """Drones of all kinds, spread over 60 km around the town."""
     chance = random.Random(seed)  # noqa: S311 - the same fleet in every run
     return [
         a_drone(
-            Location(latitude=47.6 + chance.uniform(-0.3, 0.3), longitude=-122.3 + chance.uniform(-0.3, 0.3)),
+            Location(
+                latitude=town.latitude + chance.uniform(-0.3, 0.3),
+                longitude=town.at(chance.uniform(-30_000, 30_000)).longitude,
+            ),
             payload_kg=chance.choice([2.0, 5.0, 10.0, 25.0]),
             range_m=chance.choice([10_000.0, 20_000.0, 40_000.0]),
             battery_percent=chance.uniform(10, 100),
@@ -93,15 +96,18 @@ async def test_the_index_is_walked_when_the_fleet_is_large(connection: asyncpg.C
     assert not any("Seq Scan" in line or "Sort" in line for line in lines), lines
 
 
-async def test_the_drone_that_is_found_is_the_nearest_that_suits(connection: asyncpg.Connection) -> None:
-    fleet = a_fleet(400, seed=2)
+@pytest.mark.parametrize("latitude", [0.0, -47.6, 69.7, 84.0])
+async def test_the_drone_that_is_found_is_the_nearest_that_suits(
+    connection: asyncpg.Connection, latitude: float
+) -> None:
+    town = Town(latitude, 20)
+    fleet = a_fleet(400, town=town, seed=2)
     await DRONES.save(connection, fleet, len(fleet))
     found = 0
     for number in range(60):
-        request = SEATTLE.request(
-            weight_kg=[1.0, 4.0, 12.0][number % 3],
-            pickup=SEATTLE.at(700.0 * (number - 30)),
-            dropoff=SEATTLE.at(700.0 * (number - 30) + 4_000),
+        east_m = 1_500.0 * (number - 30)
+        request = town.request(
+            weight_kg=[1.0, 4.0, 12.0][number % 3], pickup=town.at(east_m), dropoff=town.at(east_m + 4_000)
         )
         errand = errand_of(request)
         nearest = min((one for one in fleet if one.suits(errand)), key=lambda one: one.approach_m(errand), default=None)
@@ -109,6 +115,13 @@ async def test_the_drone_that_is_found_is_the_nearest_that_suits(connection: asy
         assert prospect.drone_id == (nearest.drone_id if nearest else None)
         found += nearest is not None
     assert found > 40
+
+
+async def test_nobody_is_found_when_all_are_in_another_town(connection: asyncpg.Connection) -> None:
+    fleet = a_fleet(50)
+    await DRONES.save(connection, fleet, len(fleet))
+    request = Town(45.5, -122.7).request()
+    assert (await _prospect(connection, request.delivery_id, [request])).drone_id is None
 
 
 async def test_found_across_the_date_line(connection: asyncpg.Connection) -> None:
@@ -181,8 +194,10 @@ async def test_who_is_far_back_in_line_is_found_although_nobody_before_can_be_se
     last = waiting_for(SEATTLE.request(), utc_now())
     await BOOKINGS.save(connection, [*line, last], len(line) + 1)
     search = LineSearch()
-    matches = [await _matches(connection, search) for _ in range(4)]
-    assert [match.pairs for match in matches] == [(), (), ((last.delivery_id, free.drone_id),), ()]
+    matches = [(await _matches(connection, search)).pairs for _ in range(4)]
+    found = ((last.delivery_id, free.drone_id),)
+    # Page after page behind the front, and again from there.
+    assert matches == [(), found, (), found]
 
 
 async def test_the_database_refuses_a_second_booking_of_a_drone(connection: asyncpg.Connection) -> None:

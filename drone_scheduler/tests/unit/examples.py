@@ -143,7 +143,13 @@ def headed_to_pickup(delivery_id: UUID = DELIVERY, drone_id: UUID = DRONE) -> De
 def rescheduled(delivery_id: UUID = DELIVERY) -> DeliveryRescheduled:
     """An hour later than first asked for."""
     return DeliveryRescheduled(
-        delivery_id=delivery_id, owner_id=OWNER, occurred_at=after(1), pickup_time=after(60), deadline=after(120)
+        delivery_id=delivery_id,
+        owner_id=OWNER,
+        occurred_at=after(1),
+        pickup_time=after(60),
+        deadline=after(120),
+        pickup_eta=after(60),
+        dropoff_eta=after(65),
     )
 
 

@@ -287,7 +287,7 @@ def _place_in_line(booking: Booking) -> tuple[bool, datetime, UUID]:
     return not booking.expedited, booking.requested_at, booking.delivery_id
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, min_size=20, max_size=60))
 def test_no_drone_is_held_twice_and_everybody_is_answered_once(steps: list[Step]) -> None:
     scheduler = Scheduler()

@@ -35,6 +35,20 @@ STATEMENTS = (
         )))
     $$
     """,
+    # How far from a place, on the map of `mercator`, another can be that is within `reach_m` of it: generous, and
+    # infinite where the map ends. The scale of the map grows towards the poles.
+    """
+    CREATE FUNCTION mercator_reach(latitude double precision, longitude double precision, reach_m double precision)
+    RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT CASE
+            WHEN abs(latitude) + degrees(reach_m / 6371008.8) > 85 THEN 'infinity'
+            WHEN (180 - abs(longitude)) * cos(radians(abs(latitude) + degrees(reach_m / 6371008.8)))
+                < 1.01 * degrees(reach_m / 6371008.8) THEN 'infinity'
+            ELSE 1.01 * reach_m / cos(radians(abs(latitude) + degrees(reach_m / 6371008.8)))
+        END
+    $$
+    """,
     # `usable_range_m` leaves a reserve of 10 percent of the charge, as `domain.fleet` does.
     """
     CREATE TABLE drone (
@@ -59,8 +73,8 @@ STATEMENTS = (
     """,
     # The search for the nearest free drones walks this index outwards from the pickup.
     "CREATE INDEX drone_free_by_position ON drone USING gist (position) WHERE status = 'Free'",
-    # Whether any free drone comes into question at all, before somebody in line is searched for.
-    "CREATE INDEX drone_free_by_capability ON drone (payload_kg, usable_range_m) WHERE status = 'Free'",
+    # Whether any free drone comes into question at all, and how far the best of them reaches.
+    "CREATE INDEX drone_free_by_capability ON drone (usable_range_m, payload_kg) WHERE status = 'Free'",
     # No drone is ever held by two deliveries. Looked at when the transaction ends, because a drone that is released
     # goes to the next in line within one statement, whose rows come in any order.
     """
@@ -124,6 +138,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in ("TABLE booking", "TABLE drone"):
         op.execute(f"DROP {name}")
-    op.execute("DROP FUNCTION great_circle_m")
-    op.execute("DROP FUNCTION mercator")
+    for name in ("great_circle_m", "mercator", "mercator_reach"):
+        op.execute(f"DROP FUNCTION {name}")
     drop_runtime_tables(op)
