@@ -9,6 +9,7 @@ from typing import ClassVar
 from uuid import UUID
 
 import pytest
+
 from shared_contracts.catalogue import (
     MESSAGES,
     MODULES,

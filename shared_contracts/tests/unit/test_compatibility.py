@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import AwareDatetime, Field
+
 from shared_contracts.compatibility import Break, Harm, breaking_changes, breaking_changes_of_all
 from shared_contracts.generation.schemas import message_schema
 from shared_contracts.message import DeliveryMessage, Message, Topic

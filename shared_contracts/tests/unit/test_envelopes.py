@@ -4,6 +4,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
+
 from shared_contracts.catalogue import MESSAGES
 from shared_contracts.generation.envelopes import BATCH, HEADER_PREFIX, JSON, binary_mode, json_batch
 from shared_contracts.topology import PARTITIONS

@@ -4,6 +4,7 @@ from enum import Enum
 from typing import Any
 
 import pytest
+
 from shared_contracts.catalogue import MESSAGES
 from shared_contracts.delivery.v1 import RefusalReason
 from shared_contracts.example_messages import EXAMPLES, Example

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from shared_contracts.generate import CHECKOUT, differing_files, documents, main, write
 
 SCHEMA = "shared_contracts/schemas/ingestion/delivery_requested.v1.json"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import AwareDatetime, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+
 from shared_contracts.catalogue import MESSAGES
 from shared_contracts.example_messages import EXAMPLES
 from shared_contracts.generation.schemas import message_schema

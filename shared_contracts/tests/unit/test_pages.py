@@ -4,6 +4,7 @@ import re
 from typing import ClassVar
 
 import pytest
+
 from shared_contracts.catalogue import MESSAGES, publishers_of
 from shared_contracts.fleet import v1
 from shared_contracts.generate import CHECKOUT, PAGES

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
 from shared_contracts.catalogue import MESSAGES
 from shared_contracts.example_messages import EXAMPLES, Example
 from shared_contracts.generate import CHECKOUT, documents, write

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
 from shared_contracts.catalogue import MESSAGES
 from shared_contracts.domain_types import PackageSize
 from shared_contracts.drone_scheduler.v1 import DroneSchedulingFailureReason
