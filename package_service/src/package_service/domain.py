@@ -15,6 +15,9 @@ WEIGHT_LIMIT_KG = {PackageSize.SMALL: 2.0, PackageSize.MEDIUM: 5.0, PackageSize.
 SHIPPABLE_TAGS = frozenset({"", "documents", "food", "fragile", "keep-upright", "medical", "temperature-controlled"})
 """A tag outside this list is refused: what nobody has judged does not fly."""
 
+QUOTED_TAG_LENGTH_MAX = 100
+"""Characters of a refused tag in the sentence that refuses it, escapes and quotes included."""
+
 
 class PackageStatus(StrEnum):
     """Where a package stands."""
@@ -60,7 +63,9 @@ def find_objection(package: PackageDescription) -> Objection | None:
         description = f"{package.weight_kg} kg is more than the {limit_kg} kg that a {package.size} package may weigh"
         return Objection(PackageRejectionReason.TOO_HEAVY, description)
     if package.tag not in SHIPPABLE_TAGS:
-        return Objection(PackageRejectionReason.TAG_NOT_ALLOWED, f"packages tagged {package.tag!r} are not shipped")
+        # A customer may write what cannot be printed. Escaped, it is up to ten times as long.
+        tag = f"{package.tag!r:.{QUOTED_TAG_LENGTH_MAX}}"
+        return Objection(PackageRejectionReason.TAG_NOT_ALLOWED, f"packages tagged {tag} are not shipped")
     return None
 
 

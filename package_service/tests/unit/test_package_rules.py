@@ -45,6 +45,27 @@ def test_a_tag_that_nobody_judged_is_refused(tag: str) -> None:
     assert objection.reason is PackageRejectionReason.TAG_NOT_ALLOWED
 
 
+@pytest.mark.parametrize("character", ["a", "'", "\\", "\x00", "\n", "\u2028", "\U0010ffff"])
+def test_any_tag_is_refused_in_one_short_printable_sentence(character: str) -> None:
+    tagged = PackageDescription(size=PackageSize.SMALL, weight_kg=1, tag=character * 64)
+    _, answer = decide_package(None, a_request(package=tagged), NOW)
+    assert isinstance(answer, PackageRejected)
+    assert answer.description.isprintable()
+    assert len(answer.description) <= 150
+
+
+def test_a_tag_of_usual_letters_is_told_in_full() -> None:
+    objection = find_objection(PackageDescription(size=PackageSize.SMALL, weight_kg=1, tag="x" * 64))
+    assert objection is not None
+    assert f"'{'x' * 64}'" in objection.description
+
+
+@given(st.builds(PackageDescription))
+def test_every_objection_fits_its_message(package: PackageDescription) -> None:
+    _, answer = decide_package(None, a_request(package=package), NOW)
+    assert isinstance(answer, PackageReady | PackageRejected)
+
+
 def test_ready_when_nothing_speaks_against_it() -> None:
     request = a_request()
     package, answer = decide_package(None, request, NOW)
