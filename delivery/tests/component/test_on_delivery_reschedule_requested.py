@@ -17,6 +17,7 @@ async def test_rescheduled_when_the_drone_has_not_left(world) -> None:
     await world.tells(wanted)
     *_, fact = await world.events.wait_for(journey.delivery_id, DeliveryScheduled, DeliveryRescheduled)
     assert (fact.pickup_time, fact.deadline) == (wanted.pickup_time, wanted.deadline)
+    assert wanted.pickup_time <= fact.pickup_eta < fact.dropoff_eta < wanted.deadline
     row = await world.row(journey.delivery_id)
     assert (row["stage"], row["due_at"], row["drone_id"]) == ("Rescheduled", wanted.deadline, journey.drone_id)
 
@@ -54,8 +55,9 @@ async def test_refused_when_the_drone_has_left_or_the_delivery_has_ended(world) 
 
 async def test_the_old_times_hold_when_the_new_ones_are_impossible(world) -> None:
     journey = await world.scheduled()
-    wanted = journey.reschedule()
-    await world.tells(wanted.model_copy(update={"deadline": wanted.pickup_time}))
+    pickup_time = journey.reschedule().pickup_time
+    await world.tells(journey.reschedule().model_copy(update={"pickup_time": pickup_time, "deadline": pickup_time}))
     *_, fact = await world.events.wait_for(journey.delivery_id, DeliveryScheduled, DeliveryRescheduleRefused)
     assert fact.reason is RefusalReason.SCHEDULE_IMPOSSIBLE
+    assert (fact.pickup_time, fact.deadline) == (pickup_time, pickup_time)
     assert (await world.row(journey.delivery_id))["deadline"] == journey.deadline

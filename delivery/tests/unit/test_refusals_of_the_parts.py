@@ -33,6 +33,13 @@ def test_failed_when_the_package_is_rejected_first() -> None:
     assert story.last.description == "A Small package weighs at most 2 kg."
 
 
+def test_told_in_the_same_words_when_they_are_the_longest_allowed() -> None:
+    longest = "x" * 500
+    for refusal in (package_rejected(), no_drone()):
+        story = story_of([type(refusal).model_validate(refusal.model_dump() | {"description": longest})])
+        assert story.last.description == longest
+
+
 def test_failed_when_the_package_is_rejected_after_the_drone_was_booked() -> None:
     story = story_of([drone_scheduled(), package_rejected()])
     assert story.told == ["DeliveryFailed"]

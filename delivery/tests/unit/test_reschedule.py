@@ -32,9 +32,17 @@ def test_rescheduled_with_the_same_drone_when_it_has_not_left() -> None:
     story = scheduled().hears(reschedule(LATER_PICKUP, LATER_DEADLINE))
     assert isinstance(story.last, DeliveryRescheduled)
     assert (story.last.pickup_time, story.last.deadline) == (LATER_PICKUP, LATER_DEADLINE)
+    assert story.last.pickup_eta == LATER_PICKUP
+    assert round((story.last.dropoff_eta - LATER_PICKUP).total_seconds()) == 500
     delivery = story.delivery
     assert (delivery.stage, delivery.drone_id) == (DeliveryStage.RESCHEDULED, DRONE_ID)
     assert (delivery.pickup_time, delivery.deadline, delivery.due_at) == (LATER_PICKUP, LATER_DEADLINE, LATER_DEADLINE)
+
+
+def test_drone_is_expected_as_soon_as_it_can_be_there_when_the_new_pickup_time_is_sooner() -> None:
+    now = NOON + minutes(1)
+    fact = scheduled().hears(reschedule(NOON, LATER_DEADLINE), at=now).last
+    assert [round((eta - now).total_seconds()) for eta in (fact.pickup_eta, fact.dropoff_eta)] == [100, 600]
 
 
 def test_rescheduled_again_when_the_owner_asks_again() -> None:
@@ -53,6 +61,7 @@ def test_refused_when_the_drone_cannot_make_it() -> None:
     for pickup_time, deadline in ((NOON, NOON + seconds(599)), (LATER_PICKUP, LATER_PICKUP + seconds(499))):
         story = scheduled().hears(reschedule(pickup_time, deadline))
         assert story.last.reason is RefusalReason.SCHEDULE_IMPOSSIBLE
+        assert (story.last.pickup_time, story.last.deadline) == (pickup_time, deadline)
         assert (story.delivery.stage, story.delivery.deadline) == (DeliveryStage.CREATED, DEADLINE)
 
 
@@ -65,6 +74,7 @@ def test_refused_when_the_new_deadline_is_past() -> None:
 def test_refused_when_the_drone_has_left(story: Story) -> None:
     refused = story.hears(reschedule())
     assert refused.last.reason is RefusalReason.PICKUP_UNDER_WAY
+    assert (refused.last.pickup_time, refused.last.deadline) == (LATER_PICKUP, LATER_DEADLINE)
     assert refused.delivery.deadline == DEADLINE
 
 
@@ -72,6 +82,7 @@ def test_refused_when_the_drone_has_left(story: Story) -> None:
 def test_refused_when_the_delivery_has_ended(story: Story) -> None:
     refused = story.hears(reschedule(), at=DEADLINE)
     assert refused.last.reason is RefusalReason.ALREADY_ENDED
+    assert (refused.last.pickup_time, refused.last.deadline) == (LATER_PICKUP, LATER_DEADLINE)
     assert refused.delivery.stage is story.delivery.stage
 
 
@@ -83,6 +94,7 @@ def test_takes_effect_at_the_join_when_it_comes_earlier() -> None:
     ):
         story = story_of(early)
         assert story.told == ["DeliveryScheduled", "DeliveryRescheduled"]
+        assert story.last.pickup_eta == LATER_PICKUP
         assert story.delivery.deadline == LATER_DEADLINE
         assert story.delivery.kept_deadline is None
 
@@ -96,6 +108,7 @@ def test_the_last_one_counts_when_several_come_early() -> None:
 def test_refused_at_the_join_when_the_booked_drone_cannot_make_it() -> None:
     story = story_of([reschedule(NOON, NOON + minutes(5)), package_ready(), drone_scheduled()])
     assert story.told == ["DeliveryScheduled", "DeliveryRescheduleRefused"]
+    assert (story.last.pickup_time, story.last.deadline) == (NOON, NOON + minutes(5))
     assert story.delivery.stage is DeliveryStage.CREATED
 
 

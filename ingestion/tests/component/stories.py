@@ -73,7 +73,13 @@ class Story:
         return DeliveryScheduled(**self._event(1), drone_id=DRONE, pickup_eta=at(12), dropoff_eta=at(20))
 
     def rescheduled(self, minutes: float = 2, pickup: float = 30, deadline: float = 90) -> DeliveryRescheduled:
-        return DeliveryRescheduled(**self._event(minutes), pickup_time=at(pickup), deadline=at(deadline))
+        return DeliveryRescheduled(
+            **self._event(minutes),
+            pickup_time=at(pickup),
+            deadline=at(deadline),
+            pickup_eta=at(pickup),
+            dropoff_eta=at(pickup + 8),
+        )
 
     def headed_to_pickup(self) -> DeliveryHeadedToPickup:
         return DeliveryHeadedToPickup(**self._event(5), drone_id=DRONE, pickup_eta=at(11))
@@ -109,9 +115,13 @@ class Story:
     ) -> DeliveryCancellationRefused:
         return DeliveryCancellationRefused(**self._event(13), reason=reason, stage=stage)
 
-    def reschedule_refused(self) -> DeliveryRescheduleRefused:
+    def reschedule_refused(self, pickup: float = 30, deadline: float = 90) -> DeliveryRescheduleRefused:
         return DeliveryRescheduleRefused(
-            **self._event(6), reason=RefusalReason.PICKUP_UNDER_WAY, stage=DeliveryStage.HEADED_TO_PICKUP
+            **self._event(6),
+            reason=RefusalReason.PICKUP_UNDER_WAY,
+            stage=DeliveryStage.HEADED_TO_PICKUP,
+            pickup_time=at(pickup),
+            deadline=at(deadline),
         )
 
     def all_the_way(self) -> list[DeliveryEvent]:

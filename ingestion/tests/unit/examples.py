@@ -123,7 +123,14 @@ def scheduled() -> DeliveryScheduled:
 
 
 def rescheduled(at: float = 2, pickup: float = 30, deadline: float = 90) -> DeliveryRescheduled:
-    return DeliveryRescheduled(**_event(at), pickup_time=after(pickup), deadline=after(deadline))
+    """Picked up when it may be at the earliest, and flown in 8 minutes."""
+    return DeliveryRescheduled(
+        **_event(at),
+        pickup_time=after(pickup),
+        deadline=after(deadline),
+        pickup_eta=after(pickup),
+        dropoff_eta=after(pickup + 8),
+    )
 
 
 def headed_to_pickup() -> DeliveryHeadedToPickup:
@@ -164,7 +171,11 @@ def cancellation_refused(
     return DeliveryCancellationRefused(**_event(13), reason=reason, stage=stage)
 
 
-def reschedule_refused(
-    stage: DeliveryStage = DeliveryStage.HEADED_TO_PICKUP, reason: RefusalReason = RefusalReason.PICKUP_UNDER_WAY
-) -> DeliveryRescheduleRefused:
-    return DeliveryRescheduleRefused(**_event(6), reason=reason, stage=stage)
+def reschedule_refused(pickup: float = 30, deadline: float = 90) -> DeliveryRescheduleRefused:
+    return DeliveryRescheduleRefused(
+        **_event(6),
+        reason=RefusalReason.PICKUP_UNDER_WAY,
+        stage=DeliveryStage.HEADED_TO_PICKUP,
+        pickup_time=after(pickup),
+        deadline=after(deadline),
+    )

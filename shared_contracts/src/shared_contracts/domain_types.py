@@ -12,6 +12,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 OwnerId = Annotated[str, Field(min_length=1, max_length=128)]
 """The subject of the caller who asked for the delivery."""
 
+Explanation = Annotated[str, Field(max_length=500)]
+"""One sentence for people. It may quote what a customer wrote, so its publisher bounds it."""
+
 
 class Value(BaseModel):
     """A value that several messages carry."""

@@ -42,6 +42,10 @@ HANDED_OVER_AT = REQUESTED_AT + timedelta(minutes=20, seconds=15)
 DEADLINE = REQUESTED_AT + timedelta(hours=1)
 LATER_PICKUP_TIME = PICKUP_TIME + timedelta(hours=3)
 LATER_DEADLINE = DEADLINE + timedelta(hours=3)
+LATER_PICKUP_ETA = PICKUP_ETA + timedelta(hours=3)
+LATER_DROPOFF_ETA = DROPOFF_ETA + timedelta(hours=3)
+IMPOSSIBLE_DEADLINE = PICKUP_TIME + timedelta(minutes=5)
+"""Half of what the flight from pickup to drop-off takes."""
 
 DRONE_BASE = Location(latitude=47.6205, longitude=-122.3493, altitude_m=56.0)
 BEFORE_PICKUP = Location(latitude=47.6148, longitude=-122.3405, altitude_m=115.0)
@@ -203,6 +207,8 @@ def _delivery_progress() -> Iterator[Example]:
             occurred_at=REQUESTED_AT + timedelta(minutes=1),
             pickup_time=LATER_PICKUP_TIME,
             deadline=LATER_DEADLINE,
+            pickup_eta=LATER_PICKUP_ETA,
+            dropoff_eta=LATER_DROPOFF_ETA,
         )
     )
     yield Example(
@@ -317,19 +323,23 @@ def _delivery_refusals() -> Iterator[Example]:
             ),
             variant,
         )
-    for reason, variant, stage, occurred_at in (
-        (refusal.PICKUP_UNDER_WAY, "", DeliveryStage.HEADED_TO_PICKUP, DEPARTED_AT + timedelta(seconds=20)),
-        (refusal.ALREADY_ENDED, "already_ended", DeliveryStage.COMPLETED, HANDED_OVER_AT + timedelta(minutes=1)),
-        (
-            refusal.SCHEDULE_IMPOSSIBLE,
-            "schedule_impossible",
-            DeliveryStage.CREATED,
-            REQUESTED_AT + timedelta(minutes=1),
-        ),
+    later, impossible = (LATER_PICKUP_TIME, LATER_DEADLINE), (PICKUP_TIME, IMPOSSIBLE_DEADLINE)
+    soon, under_way = REQUESTED_AT + timedelta(minutes=1), DEPARTED_AT + timedelta(seconds=20)
+    ended = HANDED_OVER_AT + timedelta(minutes=1)
+    for reason, variant, stage, occurred_at, (pickup_time, deadline) in (
+        (refusal.PICKUP_UNDER_WAY, "", DeliveryStage.HEADED_TO_PICKUP, under_way, later),
+        (refusal.ALREADY_ENDED, "already_ended", DeliveryStage.COMPLETED, ended, later),
+        (refusal.SCHEDULE_IMPOSSIBLE, "schedule_impossible", DeliveryStage.CREATED, soon, impossible),
     ):
         yield Example(
             delivery.DeliveryRescheduleRefused(
-                delivery_id=DELIVERY_ID, owner_id=OWNER_ID, occurred_at=occurred_at, reason=reason, stage=stage
+                delivery_id=DELIVERY_ID,
+                owner_id=OWNER_ID,
+                occurred_at=occurred_at,
+                reason=reason,
+                stage=stage,
+                pickup_time=pickup_time,
+                deadline=deadline,
             ),
             variant,
         )

@@ -111,9 +111,9 @@ def decide_reschedule(
         case DeliveryStage.CREATED | DeliveryStage.RESCHEDULED:
             return _reschedule(known, request.pickup_time, request.deadline, now)
         case DeliveryStage.HEADED_TO_PICKUP | DeliveryStage.HEADED_TO_DROPOFF:
-            return _refuse(known, RefusalReason.PICKUP_UNDER_WAY, now)
+            return _refuse(known, RefusalReason.PICKUP_UNDER_WAY, request.pickup_time, request.deadline, now)
         case DeliveryStage.COMPLETED | DeliveryStage.CANCELLED | DeliveryStage.FAILED:
-            return _refuse(known, RefusalReason.ALREADY_ENDED, now)
+            return _refuse(known, RefusalReason.ALREADY_ENDED, request.pickup_time, request.deadline, now)
         case _:
             assert_never(known.stage)
 
@@ -155,24 +155,30 @@ def _reschedule(delivery: Delivery, pickup_time: datetime, deadline: datetime, n
     )
     plan = rescheduled.plan
     if plan is None or estimate_dropoff(rescheduled, plan, now) >= deadline:
-        return _refuse(delivery, RefusalReason.SCHEDULE_IMPOSSIBLE, now)
+        return _refuse(delivery, RefusalReason.SCHEDULE_IMPOSSIBLE, pickup_time, deadline, now)
     fact = DeliveryRescheduled(
         delivery_id=delivery.delivery_id,
         owner_id=delivery.owner_id,
         occurred_at=now,
         pickup_time=pickup_time,
         deadline=deadline,
+        pickup_eta=estimate_pickup(rescheduled, plan, now),
+        dropoff_eta=estimate_dropoff(rescheduled, plan, now),
     )
     return tracked(rescheduled, TrackingEventKind.STAGE_ENTERED, now, fact)
 
 
-def _refuse(delivery: Delivery, reason: RefusalReason, now: datetime) -> Outcome:
+def _refuse(
+    delivery: Delivery, reason: RefusalReason, pickup_time: datetime, deadline: datetime, now: datetime
+) -> Outcome:
     refusal = DeliveryRescheduleRefused(
         delivery_id=delivery.delivery_id,
         owner_id=delivery.owner_id,
         occurred_at=now,
         reason=reason,
         stage=delivery.stage,
+        pickup_time=pickup_time,
+        deadline=deadline,
     )
     return tracked(delivery, TrackingEventKind.RESCHEDULE_REFUSED, now, refusal, detail=reason)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from shared_contracts.domain_types import ConfirmationRecord, DeliveryStage, FlightSummary, OwnerId
+from shared_contracts.domain_types import ConfirmationRecord, DeliveryStage, Explanation, FlightSummary, OwnerId
 from shared_contracts.message import DeliveryMessage, Topic
 
 
@@ -43,6 +43,10 @@ class DeliveryRescheduled(DeliveryEvent):
     """The earliest moment at which the package can now be picked up."""
     deadline: AwareDatetime
     """The package is now to be handed over before this moment, or the delivery fails."""
+    pickup_eta: AwareDatetime
+    """When the drone is now expected at the pickup."""
+    dropoff_eta: AwareDatetime
+    """When the drone is now expected at the drop-off."""
 
 
 class DeliveryHeadedToPickup(DeliveryEvent):
@@ -124,7 +128,7 @@ class DeliveryFailed(DeliveryEvent):
 
     reason: DeliveryFailureReason
     """Why the delivery will not happen."""
-    description: str
+    description: Explanation
     """One sentence for people."""
     flight: FlightSummary | None
     """What was flown until then, null when the drone had not left."""
@@ -163,6 +167,10 @@ class DeliveryRescheduleRefused(DeliveryEvent):
     """Why the delivery keeps its times."""
     stage: DeliveryStage
     """Where the delivery stood when the new times were refused."""
+    pickup_time: AwareDatetime
+    """The pickup time that was refused. It tells, with the deadline, which of several wishes this answers."""
+    deadline: AwareDatetime
+    """The deadline that was refused."""
 
 
 class NotificationChannel(StrEnum):

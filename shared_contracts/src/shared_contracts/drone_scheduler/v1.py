@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from shared_contracts.domain_types import Location, OwnerId
+from shared_contracts.domain_types import Explanation, Location, OwnerId
 from shared_contracts.message import DeliveryMessage, Topic
 
 
@@ -59,7 +59,7 @@ class DroneSchedulingFailed(DeliveryMessage):
     """The subject of the caller who asked for the delivery."""
     reason: DroneSchedulingFailureReason
     """Why no drone will fly the delivery."""
-    description: str
+    description: Explanation
     """One sentence for people."""
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from shared_contracts.domain_types import ConfirmationType, OwnerId, PackageDescription
+from shared_contracts.domain_types import ConfirmationType, Explanation, OwnerId, PackageDescription
 from shared_contracts.message import DeliveryMessage, Topic
 
 
@@ -49,7 +49,7 @@ class PackageRejected(DeliveryMessage):
     """The subject of the caller who asked for the delivery."""
     reason: PackageRejectionReason
     """Why the package cannot be shipped."""
-    description: str
+    description: Explanation
     """One sentence for people."""
 
 
