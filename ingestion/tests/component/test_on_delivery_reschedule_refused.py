@@ -24,6 +24,16 @@ async def test_nothing_changes_when_heard_twice(owner: Owner) -> None:
     assert await owner.status(story.delivery_id) == before
 
 
+async def test_wish_stays_pending_when_an_earlier_one_is_refused(owner: Owner) -> None:
+    story = await owner.new_story()
+    for times in (other_times(pickup=20), other_times()):
+        await owner.send("PATCH", f"/{story.delivery_id}", json=times)
+    await owner.hear(story.reschedule_refused(pickup=20))
+    assert (await owner.status(story.delivery_id))["reschedule"]["state"] == "Requested"
+    await owner.hear(story.rescheduled())
+    assert (await owner.status(story.delivery_id))["reschedule"]["state"] == "Accepted"
+
+
 async def test_stage_is_told_when_heard_before_the_events_that_led_to_it(owner: Owner) -> None:
     story = await owner.new_story()
     await owner.hear(story.reschedule_refused(), story.scheduled())

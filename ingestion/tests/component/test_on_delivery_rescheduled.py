@@ -15,7 +15,8 @@ async def test_wish_is_told_accepted_when_the_new_times_hold(owner: Owner) -> No
     status = await owner.status(story.delivery_id)
     assert (status["stage"], status["reschedule"]["state"]) == ("Rescheduled", "Accepted")
     assert (status["pickup_time"], status["deadline"]) == (written(at(30)), written(at(90)))
-    assert (status["requested"]["pickup_time"], status["pickup_eta"]) == (written(at(10)), None)
+    assert (status["pickup_eta"], status["dropoff_eta"]) == (written(at(30)), written(at(38)))
+    assert status["requested"]["pickup_time"] == written(at(10))
 
 
 async def test_nothing_changes_when_heard_twice(owner: Owner) -> None:
@@ -30,6 +31,13 @@ async def test_newer_times_stay_when_an_older_change_is_heard_later(owner: Owner
     story = await owner.new_story()
     await owner.hear(story.rescheduled(minutes=3, deadline=120), story.rescheduled(minutes=2, deadline=90))
     assert (await owner.status(story.delivery_id))["deadline"] == written(at(120))
+
+
+async def test_arrival_times_of_the_flight_stay_when_heard_after_the_departure(owner: Owner) -> None:
+    story = await owner.new_story()
+    await owner.hear(story.headed_to_pickup(), story.rescheduled())
+    status = await owner.status(story.delivery_id)
+    assert (status["pickup_eta"], status["dropoff_eta"]) == (written(at(11)), written(at(38)))
 
 
 async def test_nothing_is_due_when_heard_after_the_end(owner: Owner) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import pairwise, permutations
 
 import pytest
@@ -123,13 +124,21 @@ def test_status_tells_the_reason_when_cancelled() -> None:
     assert (progress.ended_at, progress.due_at) == (after(6), None)
 
 
-def test_new_times_hold_and_arrival_times_do_not_when_rescheduled() -> None:
+def test_new_times_and_arrival_times_hold_when_rescheduled() -> None:
     progress = follow(pending(), scheduled(), rescheduled())
 
     assert progress.stage is DeliveryStage.RESCHEDULED
     assert (progress.pickup_time, progress.deadline) == (after(30), after(90))
-    assert (progress.pickup_eta, progress.dropoff_eta) == (None, None)
+    assert (progress.pickup_eta, progress.dropoff_eta) == (after(30), after(38))
     assert progress.due_at == after(90) + limits.OUTCOME_GRACE
+
+
+def test_arrival_times_of_the_flight_hold_when_an_earlier_change_is_heard_later() -> None:
+    to_pickup = follow(pending(), headed_to_pickup(), rescheduled(), scheduled())
+    on_board = follow(to_pickup, headed_to_dropoff(), rescheduled(at=3))
+
+    assert (to_pickup.pickup_eta, to_pickup.dropoff_eta) == (after(11), after(38))
+    assert (on_board.pickup_eta, on_board.dropoff_eta) == (after(11), after(19))
 
 
 def test_inquiries_start_anew_when_rescheduled() -> None:
@@ -139,9 +148,10 @@ def test_inquiries_start_anew_when_rescheduled() -> None:
 
 
 def test_newer_times_hold_when_an_older_change_comes_later() -> None:
-    progress = follow(pending(), rescheduled(at=3, deadline=120), rescheduled(at=2, deadline=90))
+    progress = follow(pending(), rescheduled(at=3, pickup=45, deadline=120), rescheduled(at=2, deadline=90))
 
-    assert progress.deadline == after(120)
+    assert (progress.pickup_time, progress.deadline) == (after(45), after(120))
+    assert (progress.pickup_eta, progress.dropoff_eta) == (after(45), after(53))
 
 
 def test_last_times_hold_when_two_changes_were_recorded_at_the_same_moment() -> None:
@@ -153,7 +163,8 @@ def test_last_times_hold_when_two_changes_were_recorded_at_the_same_moment() -> 
 STORIES: list[list[DeliveryEvent]] = [
     [scheduled(), headed_to_pickup(), headed_to_dropoff(), completed()],
     [scheduled(), rescheduled(), headed_to_pickup(), headed_to_dropoff(), completed()],
-    [scheduled(), rescheduled(at=2), rescheduled(at=3, deadline=120), headed_to_pickup(), completed()],
+    [scheduled(), rescheduled(at=2), rescheduled(at=3, pickup=45, deadline=120), headed_to_pickup(), completed()],
+    [scheduled(), rescheduled(at=2), rescheduled(at=3, pickup=45, deadline=120), reschedule_refused(pickup=60)],
     [scheduled(), headed_to_pickup(), reschedule_refused(), headed_to_dropoff(), cancellation_refused(), completed()],
     [scheduled(), rescheduled(), cancelled()],
     [scheduled(), headed_to_pickup(), failed()],
@@ -246,6 +257,44 @@ def test_owner_is_told_why_when_the_reschedule_is_refused() -> None:
 
     assert reschedule is not None
     assert (reschedule.state, reschedule.refusal_reason) == (ChangeState.REFUSED, RefusalReason.PICKUP_UNDER_WAY)
+
+
+@pytest.mark.parametrize("refused", [reschedule_refused(pickup=40), reschedule_refused(deadline=70)])
+def test_reschedule_stays_pending_when_the_refused_times_are_those_of_an_earlier_wish(
+    refused: DeliveryRescheduleRefused,
+) -> None:
+    assert decide_reschedule_refused(RESCHEDULE, refused) == RESCHEDULE
+
+
+def test_owner_is_told_nothing_when_no_other_times_were_wished_for() -> None:
+    assert decide_reschedule_refused(None, reschedule_refused()) is None
+
+
+ANSWERS_TO_WISHES: list[list[DeliveryRescheduled | DeliveryRescheduleRefused]] = [
+    [rescheduled(deadline=70), rescheduled()],
+    [reschedule_refused(deadline=70), rescheduled()],
+    [rescheduled(deadline=70), reschedule_refused()],
+    [reschedule_refused(pickup=40), rescheduled(deadline=70), reschedule_refused()],
+]
+
+
+@pytest.mark.parametrize(
+    "answers", ANSWERS_TO_WISHES, ids=lambda answers: " ".join(type(one).__name__ for one in answers)
+)
+def test_last_wish_gets_its_own_answer_when_the_answers_to_all_come_in_any_order(
+    answers: list[DeliveryRescheduled | DeliveryRescheduleRefused],
+) -> None:
+    def hear(
+        reschedule: Reschedule | None, event: DeliveryRescheduled | DeliveryRescheduleRefused
+    ) -> Reschedule | None:
+        if isinstance(event, DeliveryRescheduled):
+            return decide_reschedule_accepted(reschedule, event)
+        return decide_reschedule_refused(reschedule, event)
+
+    own_answer = hear(RESCHEDULE, answers[-1])
+
+    assert own_answer != RESCHEDULE
+    assert all(reduce(hear, order, RESCHEDULE) == own_answer for order in permutations(answers))
 
 
 def test_reschedule_is_accepted_when_the_new_times_are_the_ones_wished_for() -> None:

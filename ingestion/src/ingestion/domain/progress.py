@@ -125,7 +125,10 @@ def decide_scheduled(progress: DeliveryProgress, event: DeliveryScheduled) -> De
 
 
 def decide_rescheduled(progress: DeliveryProgress, event: DeliveryRescheduled) -> DeliveryProgress:
-    """The new times hold, and an outcome is due accordingly. An older change does not undo a newer one."""
+    """The new times hold, and an outcome is due accordingly. An older change does not undo a newer one.
+
+    Nor does it undo the arrival times that the drone's departure has told since.
+    """
     if progress.rescheduled_at is not None and event.occurred_at < progress.rescheduled_at:
         return progress
     ended = progress.stage.is_terminal
@@ -134,8 +137,8 @@ def decide_rescheduled(progress: DeliveryProgress, event: DeliveryRescheduled) -
         stage=later_stage(progress.stage, DeliveryStage.RESCHEDULED),
         pickup_time=event.pickup_time,
         deadline=event.deadline,
-        pickup_eta=None if progress.headed_to_pickup_at is None else progress.pickup_eta,
-        dropoff_eta=None if progress.headed_to_dropoff_at is None else progress.dropoff_eta,
+        pickup_eta=event.pickup_eta if progress.headed_to_pickup_at is None else progress.pickup_eta,
+        dropoff_eta=event.dropoff_eta if progress.headed_to_dropoff_at is None else progress.dropoff_eta,
         rescheduled_at=event.occurred_at,
         due_at=None if ended else event.deadline + limits.OUTCOME_GRACE,
         outcome_inquiries=progress.outcome_inquiries if ended else 0,
@@ -203,8 +206,8 @@ def decide_cancellation_refused(
 
 
 def decide_reschedule_refused(reschedule: Reschedule | None, event: DeliveryRescheduleRefused) -> Reschedule | None:
-    """Tell the owner that the earlier times still hold."""
-    return _refused(reschedule, event)
+    """Tell the owner that the earlier times still hold, if the refused times are the ones last wished for."""
+    return _refused(reschedule, event) if _is_about(event, reschedule) else reschedule
 
 
 Change = TypeVar("Change", Cancellation, Reschedule)
@@ -218,11 +221,16 @@ def _refused(change: Change | None, event: DeliveryCancellationRefused | Deliver
 
 def decide_reschedule_accepted(reschedule: Reschedule | None, event: DeliveryRescheduled) -> Reschedule | None:
     """The owner's wish came true, if these are the times last wished for."""
-    if reschedule is None or reschedule.state is not ChangeState.REQUESTED:
-        return reschedule
-    if (reschedule.pickup_time, reschedule.deadline) != (event.pickup_time, event.deadline):
+    if reschedule is None or reschedule.state is not ChangeState.REQUESTED or not _is_about(event, reschedule):
         return reschedule
     return replace(reschedule, state=ChangeState.ACCEPTED, answered_at=event.occurred_at)
+
+
+def _is_about(event: DeliveryRescheduled | DeliveryRescheduleRefused, reschedule: Reschedule | None) -> bool:
+    """Whether the event answers the last wish: earlier ones, which it replaced, are answered too."""
+    if reschedule is None:
+        return False
+    return (event.pickup_time, event.deadline) == (reschedule.pickup_time, reschedule.deadline)
 
 
 def later_stage(current: DeliveryStage, reported: DeliveryStage) -> DeliveryStage:
