@@ -1,5 +1,6 @@
 """What customers do over HTTP: submit, follow, reschedule, cancel, ask to be told."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -17,7 +18,9 @@ from shared_contracts.domain_types import DeliveryStage
 REQUESTS = "/api/v1/deliveryrequests"
 DELIVERIES = "/api/v1/deliveries"
 TIMEOUT_S = 15.0
-CONNECTIONS = 24
+CHANGES_AT_ONCE = 16
+CONNECTIONS = CHANGES_AT_ONCE + 4
+"""Some are left for following what becomes of the requests."""
 PAGE_LENGTH = 200
 
 
@@ -43,6 +46,7 @@ class Customers:
         self._ingestion = ingestion
         self._delivery = delivery
         self._outage_limit_s = outage_limit_s
+        self._slots = asyncio.Semaphore(CHANGES_AT_ONCE)
 
     @classmethod
     @asynccontextmanager
@@ -103,9 +107,10 @@ class Customers:
     async def _ask(
         self, client: httpx.AsyncClient, method: str, path: str, headers: dict[str, str], **options: Any
     ) -> httpx.Response:
-        answer = await outlast(
-            lambda: request(client, method, path, headers=headers, **options), limit_s=self._outage_limit_s
-        )
+        async with self._slots:
+            answer = await outlast(
+                lambda: request(client, method, path, headers=headers, **options), limit_s=self._outage_limit_s
+            )
         return _accepted(answer)
 
 

@@ -84,7 +84,8 @@ WISHES: dict[Kind, Wish] = {
     Kind.RESCHEDULED_TOO_LATE: Wish(6, USUAL, ConfirmationType.VOICE),
     Kind.CANCELLED_AT_ONCE: Wish(6, USUAL, pickup_in_s=HOUR_S, deadline_in_s=DAY_S),
     Kind.CANCELLED_WHEN_BOOKED: Wish(6, USUAL, pickup_in_s=HOUR_S, deadline_in_s=DAY_S),
-    Kind.CANCELLED_ON_THE_WAY: Wish(6, USUAL, trip_m=(2_000.0, 3_000.0)),
+    # The drone is at the pickup a little early, and the customer calls it off meanwhile.
+    Kind.CANCELLED_ON_THE_WAY: Wish(6, USUAL, pickup_in_s=10.0),
     Kind.CANCELLED_TOO_LATE: Wish(6, USUAL, ConfirmationType.PICTURE),
     Kind.TOO_HEAVY: Wish(10, (_package(PackageSize.SMALL, 2.4), _package(PackageSize.MEDIUM, 5.5))),
     Kind.TAG_NOT_ALLOWED: Wish(8, (_package(PackageSize.SMALL, 1.0, "explosive"),)),

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -56,12 +56,15 @@ class Progress:
     @property
     def stages(self) -> Counter[DeliveryStage]:
         """Accepted requests by what was told of them last."""
-        return Counter(
-            case.status.stage if case.status else DeliveryStage.PENDING for case in self.cases if case.delivery_id
-        )
+        return stages_of(self.cases)
 
     async def reached(self, holds: Callable[["Progress"], bool], *, timeout_s: float) -> None:
         """Wait until something is true of the run. Raises TimeoutError."""
         async with asyncio.timeout(timeout_s):
             while not holds(self):
                 await asyncio.sleep(POLL_S)
+
+
+def stages_of(cases: Iterable[Case]) -> Counter[DeliveryStage]:
+    """Accepted requests by what was told of them last; one that nothing was told of yet is pending."""
+    return Counter(case.status.stage if case.status else DeliveryStage.PENDING for case in cases if case.delivery_id)

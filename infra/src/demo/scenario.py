@@ -12,7 +12,7 @@ from shared_contracts.domain_types import ConfirmationType, Location, PackageDes
 
 FEWEST_REQUESTS = 40
 """With fewer, some kinds would be missing."""
-OWNERS = 8
+OWNERS = 4
 
 
 @dataclass(frozen=True)

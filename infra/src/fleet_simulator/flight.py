@@ -27,6 +27,8 @@ class Rules:
     """How many seconds of the drones' world pass in one second."""
     cruise_altitude_m: float = 120.0
     """Above the higher end of the leg."""
+    early_s: float = 120.0
+    """How long before the agreed time a drone is at the pickup, if there is time for that."""
     loading_s: float = 30.0
     """How long taking the package on board takes."""
     full_charge_s: float = 1_800.0
@@ -152,9 +154,9 @@ def next_change(drone: Drone, rules: Rules) -> datetime | None:
 
 
 def departure(drone: Drone, rules: Rules) -> datetime:
-    """When the drone has to leave so as to be at the pickup at the agreed time. It leaves no earlier."""
+    """When the drone leaves so as to be at the pickup a little before the agreed time."""
     order = _order_of(drone)
-    return order.pickup_time - _flight_time(drone, order.pickup, rules)
+    return order.pickup_time - _flight_time(drone, order.pickup, rules) - rules.real(rules.early_s)
 
 
 def observe(drone: Drone, moment: datetime, rules: Rules) -> Drone:

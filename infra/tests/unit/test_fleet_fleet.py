@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 from fleet_simulator.designs import CARRIER, COURIER, HEAVY_LIFTER, FleetPlan
@@ -45,9 +46,7 @@ def test_whole_flight_is_reported_when_time_passes() -> None:
     assert [report.observed_at for report in reports] == sorted(report.observed_at for report in reports)
     assert len(reports) < 300 / 5 + 6
     # The corner at the pickup is reported, so what is flown can be summed up from the reports.
-    flown_m = sum(
-        distance_m(one.location, next_one.location) for one, next_one in zip(reports, reports[1:], strict=False)
-    )
+    flown_m = sum(distance_m(one.location, following.location) for one, following in pairwise(reports))
     assert abs(flown_m - 3_600) < 1
 
 

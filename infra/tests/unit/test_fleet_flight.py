@@ -26,7 +26,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOME = Location(latitude=48.85, longitude=2.35, altitude_m=40)
 PICKUP = place_at(HOME, pi / 2, 1_000)
 DROPOFF = place_at(PICKUP, pi / 2, 2_000)
-RULES = Rules(loading_s=30)
+RULES = Rules(loading_s=30, early_s=20)
 DRONE = Drone(UUID(int=1), Design(payload_kg=2, range_m=10_000, cruise_speed_mps=10), HOME, 100, NOON)
 ORDER = Order(UUID(int=2), PICKUP, DROPOFF, NOON, ConfirmationType.PICTURE)
 
@@ -100,11 +100,12 @@ def test_battery_is_never_below_empty() -> None:
     assert at(10_000, weak).battery_percent == 0
 
 
-def test_drone_leaves_so_as_to_be_at_the_pickup_in_time() -> None:
+def test_drone_leaves_so_as_to_be_at_the_pickup_a_little_early() -> None:
     drone = booked(replace(ORDER, pickup_time=after(600)))
-    assert departure(drone, RULES) == pytest.approx(after(500), abs=timedelta(seconds=0.1))
-    assert at(499, drone).phase is Phase.WAITING
-    assert at(501, drone).phase is Phase.TO_PICKUP
+    assert departure(drone, RULES) == pytest.approx(after(480), abs=timedelta(seconds=0.1))
+    assert at(479, drone).phase is Phase.WAITING
+    assert at(481, drone).phase is Phase.TO_PICKUP
+    assert at(581, drone).phase is Phase.LOADING
     assert at(629, drone).phase is Phase.LOADING
     assert at(631, drone).phase is Phase.TO_DROPOFF
 
