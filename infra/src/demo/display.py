@@ -40,8 +40,8 @@ async def show_progress(console: Console, progress: Progress) -> None:
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
-            elapsed_s = time.monotonic() - started_at
-            live.update(Group(progress_table(progress), Text(progress_line(progress, elapsed_s))), refresh=True)
+            line = Text(summary(progress, time.monotonic() - started_at), no_wrap=True, overflow="ellipsis")
+            live.update(Group(progress_table(progress), line), refresh=True)
             await asyncio.sleep(REFRESH_S)
 
 
@@ -57,17 +57,20 @@ async def _print_lines(console: Console, progress: Progress, started_at: float) 
         await asyncio.sleep(LINE_INTERVAL_S)
 
 
-def progress_line(progress: Progress, elapsed_s: float) -> str:
-    """The run in one line."""
-    stages = progress.stages
-    counts = [f"{count} {name}" for name, count in _by_column(stages).items() if count]
+def summary(progress: Progress, elapsed_s: float) -> str:
+    """Where the run stands, without what the table shows."""
     line = (
         f"{elapsed_s:5.1f} s  {progress.phase or 'getting ready'}: "
         f"{progress.accepted + progress.refused} of {len(progress.cases)} sent, {progress.ended} ended; "
         f"{progress.drones_under_way} of {progress.drones} drones under way, {progress.reports_sent} reports"
     )
-    line += f"; {', '.join(counts)}" if counts else ""
     return line + (f"; {progress.outages} retries after an outage" if progress.outages else "")
+
+
+def progress_line(progress: Progress, elapsed_s: float) -> str:
+    """The run in one line."""
+    counts = ", ".join(f"{count} {name}" for name, count in _by_column(progress.stages).items() if count)
+    return summary(progress, elapsed_s) + (f"; {counts}" if counts else "")
 
 
 def progress_table(progress: Progress) -> Table:
