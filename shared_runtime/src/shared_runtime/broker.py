@@ -1,12 +1,20 @@
 """Connections to RabbitMQ. Publishing and consuming have one each: an alarm of the broker blocks only publishers."""
 
 import asyncio
+from contextlib import suppress
 
 import aio_pika
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection
+
+from shared_runtime.supervision import was_cancelled
 
 CONNECT_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 5.0
 HEARTBEAT_S = 10
+
+
+class BrokerUnavailable(Exception):
+    """The broker is out of reach, or does not answer in time."""
 
 
 async def connect(url: str, name: str) -> AbstractConnection:
@@ -19,3 +27,15 @@ async def connect(url: str, name: str) -> AbstractConnection:
         return await aio_pika.connect(
             url, client_properties={"connection_name": name}, heartbeat=HEARTBEAT_S, timeout=CONNECT_TIMEOUT_S
         )
+
+
+async def close_quietly(resource: AbstractConnection | AbstractChannel) -> None:
+    """Close a connection or channel, which may be broken already: there is nothing left to do with it."""
+    try:
+        with suppress(Exception):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await resource.close()
+    except asyncio.CancelledError:
+        # A broken connection ends what waits for it as if it had been cancelled.
+        if was_cancelled():
+            raise

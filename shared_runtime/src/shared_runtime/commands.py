@@ -4,9 +4,9 @@ import asyncio
 from collections import deque
 from typing import Any
 
+from shared_runtime.context import current_step
 from shared_runtime.errors import DatabaseUnavailable, Overloaded
-from shared_runtime.processor import Job, Processor, Source
-from shared_runtime.tracing import current_traceparent
+from shared_runtime.processor import Ending, Job, Processor, Source
 
 MAX_WAITING = 2_000
 MAX_BATCH = 200
@@ -36,7 +36,7 @@ class Commands:
         if len(self._waiting) >= MAX_WAITING:
             raise Overloaded(f"{len(self._waiting)} commands are waiting")
         kind = type(command)
-        envelope = self._processor.envelope_for(kind.__name__, traceparent=current_traceparent.get())
+        envelope = self._processor.envelope_for(kind.__name__, traceparent=current_step.get().traceparent)
         job = Job(envelope, self._processor.consumer.registrations[kind], command)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, future))
@@ -51,6 +51,7 @@ class Commands:
             batch: list[tuple[Job, asyncio.Future[Any]]] = []
             while self._waiting and len(batch) < MAX_BATCH:
                 job, future = self._waiting.popleft()
+                # Who sent it may have given up.
                 if not future.done():
                     batch.append((job, future))
             if not self._waiting:
@@ -58,30 +59,39 @@ class Commands:
             if batch:
                 await self._run_batch(batch)
 
+    def refuse_waiting(self) -> None:
+        """Nobody is going to run what waits: the service stops."""
+        while self._waiting:
+            job, future = self._waiting.popleft()
+            job.error = Overloaded("the service stops")
+            _answer(job, future)
+
     async def _run_batch(self, batch: list[tuple[Job, asyncio.Future[Any]]]) -> None:
-        futures = {id(job): future for job, future in batch}
-
-        async def refused(job: Job, error: BaseException) -> None:
-            job.error = error
-
+        failure: Exception = Overloaded("the service gave up")
         try:
-            await self._processor.run_isolating([job for job, _ in batch], CommandSource(), refused)
+            await self._processor.run_isolating([job for job, _ in batch], CommandSource(), _refused)
         except DatabaseUnavailable as error:
-            for job, _ in batch:
-                job.error = error
-        except BaseException:
-            for future in futures.values():
-                future.cancel()
-            raise
-        for job, _ in batch:
-            future = futures[id(job)]
-            if future.done():
-                continue
-            if job.error is not None:
-                future.set_exception(job.error)
-            else:
-                future.set_result(job.result)
+            failure = error
+        finally:
+            for job, future in batch:
+                if job.ending is None:
+                    job.error = failure
+                _answer(job, future)
 
     @property
     def waiting(self) -> int:
+        """How many commands wait for their transaction."""
         return len(self._waiting)
+
+
+async def _refused(job: Job, error: BaseException) -> None:
+    job.error, job.ending = error, Ending.REFUSED
+
+
+def _answer(job: Job, future: asyncio.Future[Any]) -> None:
+    if future.done():
+        return
+    if job.error is not None:
+        future.set_exception(job.error)
+    else:
+        future.set_result(job.result)

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
-from shared_runtime.errors import outage_of
+from shared_runtime.errors import DatabaseUnavailable, outage_of, text_of
 
 CONNECT_TIMEOUT_S = 10.0
 STATEMENT_TIMEOUT_S = 30.0
@@ -21,7 +22,7 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, *, name: str, max_connections: int) -> "Database":
-        """Connect. Raises OSError or asyncpg.PostgresError when the database is out of reach or refuses."""
+        """Make a pool, which connects when it is first used. Raises ValueError for a URL that is none."""
         pool = await asyncpg.create_pool(
             url,
             min_size=0,
@@ -48,13 +49,40 @@ class Database:
         Raises DatabaseUnavailable when the database is out of reach; then the commit may or may not have happened.
         """
         try:
-            async with self.pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection, connection.transaction():
-                yield cast("asyncpg.Connection", connection)
-        except Exception as error:
-            outage = outage_of(error)
-            if outage is None:
+            connection = await self.pool.acquire(timeout=CONNECT_TIMEOUT_S)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            raise DatabaseUnavailable(text_of(error)) from error
+        try:
+            transaction = connection.transaction()
+            await transaction.start()
+            yield cast("asyncpg.Connection", connection)
+            await transaction.commit()
+        except BaseException as error:
+            outage = _outage(error, connection)
+            if outage is not None or not isinstance(error, Exception):
+                # Not rolled back: a server that does not answer would not answer that either.
+                connection.terminate()
+            else:
+                await _roll_back(connection, transaction)
+            if outage is None or outage is error:
                 raise
             raise outage from error
+        finally:
+            await self.pool.release(connection)
+
+
+def _outage(error: BaseException, connection: PoolConnectionProxy) -> DatabaseUnavailable | None:
+    # asyncpg raises an InterfaceError for a connection that is gone, and for arguments that fit no parameter, too.
+    if isinstance(error, asyncpg.InterfaceError) and connection.is_closed():
+        return DatabaseUnavailable(text_of(error))
+    return outage_of(error)
+
+
+async def _roll_back(connection: PoolConnectionProxy, transaction: Any) -> None:
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        await transaction.rollback()
+        return
+    connection.terminate()
 
 
 async def _keep_session(connection: Any) -> None:

@@ -2,26 +2,61 @@
 
 import hashlib
 import traceback
+from collections.abc import Mapping
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from shared_runtime.envelope import JSON, Envelope, Undecodable, headers_of, new_id
+from shared_runtime.errors import DeadLetterReason, PermanentError, text_of
 from shared_runtime.outbox import Outgoing, Properties
+from shared_runtime.retry import is_transient
 
 EXCHANGE = "dead-letters"
 PREFIX = "deadletter_"
+MAX_DESCRIPTION_CHARACTERS = 1_000
 MAX_STACK_CHARACTERS = 8_000
+MAX_HEADER_CHARACTERS = 2_000
+MAX_HEADERS_CHARACTERS = 20_000
+"""All headers of a message have to fit into one AMQP frame of 128 KiB: with the description and the stack, and four
+bytes per character, this is as much of the original ones as does."""
+
+
+def reason_and_description_of(error: BaseException) -> tuple[str, str]:
+    """The stable code for support, and the sentence for people."""
+    if isinstance(error, PermanentError):
+        return error.reason, error.description
+    exhausted = is_transient(error)
+    return DeadLetterReason.RETRIES_EXHAUSTED if exhausted else DeadLetterReason.HANDLER_FAILED, text_of(error)
 
 
 def fingerprint_of(reason: str, error: BaseException | None) -> str:
-    """The same for failures of the same cause: the exception's type and the innermost frame of the suite's own code."""
+    """The same for failures of the same cause: the reason, the exception's type, and where it happened.
+
+    Where is the innermost function of the handler's own package, or the constraint that the database named.
+    """
     if error is None:
         return _digest(reason)
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename and frame.name != "<module>"]
-    where = f"{Path(own[-1].filename).name}:{own[-1].name}" if own else ""
+    where = getattr(error, "constraint_name", None) or _own_function(error)
     return _digest(f"{type(error).__name__}|{where}|{reason}")
+
+
+def _own_function(error: BaseException) -> str:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    own_packages = {"shared_runtime"}
+    for caller, callee in pairwise(frames):
+        if _package(caller) == "shared_runtime" != _package(callee):
+            # What the runtime calls is the handler, or a loader, or a library when the runtime itself fails.
+            own_packages.add(_package(callee))
+            break
+    own = [frame for frame in frames if _package(frame) in own_packages] or frames
+    return f"{Path(own[-1].f_code.co_filename).name}:{own[-1].f_code.co_qualname}" if own else ""
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _digest(text: str) -> str:
@@ -48,16 +83,16 @@ def dead_letter(
         message_id, session = str(message.id), message.session_id
     else:
         body, content_type = message.body, message.content_type
-        headers = {key: _as_header(value) for key, value in message.headers.items()}
+        headers = _as_they_came(message.headers)
         message_id, session = str(identifier), ""
     headers |= {
         PREFIX + "id": str(identifier),
         PREFIX + "service": service,
         PREFIX + "subscription": subscription,
         PREFIX + "reason": reason,
-        PREFIX + "description": description[:1_000],
+        PREFIX + "description": _printable(description)[:MAX_DESCRIPTION_CHARACTERS],
         PREFIX + "exception_type": type(error).__name__ if error else "",
-        PREFIX + "stack": "".join(traceback.format_exception(error))[-MAX_STACK_CHARACTERS:] if error else "",
+        PREFIX + "stack": _stack(error)[-MAX_STACK_CHARACTERS:],
         PREFIX + "fingerprint": fingerprint_of(reason, error),
         PREFIX + "attempts": attempts,
         PREFIX + "first_failed_at": (first_failed_at or now).isoformat(),
@@ -73,5 +108,25 @@ def dead_letter(
     )
 
 
-def _as_header(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+def _stack(error: BaseException | None) -> str:
+    return _printable("".join(traceback.format_exception(error))) if error else ""
+
+
+def _as_they_came(headers: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    room = MAX_HEADERS_CHARACTERS
+    is_cut = False
+    for name, value in headers.items():
+        text = _printable(str(value))
+        room -= len(name) + min(len(text), MAX_HEADER_CHARACTERS)
+        if room < 0:
+            is_cut = True
+            break
+        is_cut |= len(text) > MAX_HEADER_CHARACTERS
+        kept[name] = value if isinstance(value, int | float | None) else text[:MAX_HEADER_CHARACTERS]
+    return kept | ({PREFIX + "headers_cut": True} if is_cut else {})
+
+
+def _printable(text: str) -> str:
+    """The text without what UTF-8 does not encode."""
+    return text.encode(errors="replace").decode()

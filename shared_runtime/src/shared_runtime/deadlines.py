@@ -30,9 +30,9 @@ class DueSource(Source):
         self._store = store
         self._keys = keys
         self._processor = processor
-        quoted_table, quoted_key = f'"{store.table.name}"', f'"{store.key_column}"'
+        quoted_key = f'"{store.key_column}"'
         self._postpone = (
-            f'UPDATE {quoted_table} SET "{due.column}" = $2 '  # noqa: S608 - names of the program
+            f'UPDATE {store.quoted_table} SET "{due.column}" = $2 '  # noqa: S608 - names of the program
             f'WHERE {quoted_key} = ANY($1) AND "{due.column}" <= $3 RETURNING {quoted_key}'
         )
 
@@ -73,19 +73,22 @@ class Deadlines:
             raise TypeError(f"{due.state.__name__} is kept by no RowStore")
         self._store = store
         self._select = (
-            f'SELECT "{store.key_column}" FROM "{store.table.name}" '  # noqa: S608 - names of the program
+            f'SELECT "{store.key_column}" FROM {store.quoted_table} '  # noqa: S608 - names of the program
             f'WHERE "{due.column}" <= now() ORDER BY "{due.column}" LIMIT {ROWS_PER_POLL}'
         )
 
     async def run(self) -> None:
         """Poll for ever."""
+        before: list[Key] = []
         while True:
             async with self._processor.database.transaction() as connection:
                 keys = [record[0] for record in await connection.fetch(self._select)]
             if keys:
                 await self._handle(keys)
-            if len(keys) < ROWS_PER_POLL:
+            # The same rows again are due by the clock of the database, and not yet by the one of this process.
+            if len(keys) < ROWS_PER_POLL or keys == before:
                 await asyncio.sleep(POLL_INTERVAL_S)
+            before = keys
 
     async def _handle(self, keys: list[Key]) -> None:
         try:

@@ -1,6 +1,5 @@
 """The two families of failure, and the reason codes that a dead letter can carry."""
 
-import asyncio
 from enum import StrEnum
 
 import asyncpg
@@ -59,25 +58,37 @@ class Overloaded(TransientError):
     """More work is waiting than the service is willing to hold in memory."""
 
 
+class DatabaseUnavailable(TransientError):
+    """The database is out of reach, or not as the service needs it: that says nothing about the messages in hand."""
+
+
 _CONFLICTS = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
+    # The table changed since the statement was prepared; the next attempt prepares it again.
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
     ConcurrencyConflict,
 )
 
 _OUTAGES = (
     asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
     asyncpg.InternalClientError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    # The schema is not there yet, or not for this user: every message would fail alike, and none would be to blame.
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.InsufficientPrivilegeError,
+    # A TimeoutError is one.
     OSError,
-    asyncio.TimeoutError,
 )
 
 
@@ -86,15 +97,18 @@ def is_conflict(error: BaseException) -> bool:
     return isinstance(error, _CONFLICTS)
 
 
-def is_outage(error: BaseException) -> bool:
-    """Whether the database is out of reach, which says nothing about the messages in hand."""
-    return isinstance(error, DatabaseUnavailable)
-
-
-class DatabaseUnavailable(TransientError):
-    """The database is out of reach, or ended the connection."""
-
-
 def outage_of(error: BaseException) -> DatabaseUnavailable | None:
     """The outage that a failed database call stands for, None when the failure is of another kind."""
-    return DatabaseUnavailable(f"{type(error).__name__}: {error}") if isinstance(error, _OUTAGES) else None
+    if isinstance(error, DatabaseUnavailable):
+        return error
+    is_outage = isinstance(error, _OUTAGES) and not is_conflict(error)
+    return DatabaseUnavailable(text_of(error)) if is_outage else None
+
+
+def text_of(error: BaseException) -> str:
+    """Type and message of an exception, in a form that a text column and a header take."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception as failure:
+        text = f"{type(error).__name__}, whose text cannot be had: {type(failure).__name__}"
+    return text.replace("\x00", "\\0").encode(errors="replace").decode()

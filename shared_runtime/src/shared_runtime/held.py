@@ -1,17 +1,17 @@
 """Messages that wait in the database for their next attempt, and behind each the later ones of its session."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from shared_runtime.envelope import Envelope
+from shared_runtime.envelope import Envelope, envelope_of_headers, headers_of
+from shared_runtime.errors import text_of
 from shared_runtime.retry import Follows
 
-_envelopes = msgspec.json.Decoder(Envelope)
-_encoder = msgspec.json.Encoder()
+MAX_ERROR_CHARACTERS = 1_000
 
 
 class HeldMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +21,8 @@ class HeldMessage(msgspec.Struct, frozen=True, kw_only=True):
     subscription: str
     envelope: Envelope
     attempts: int
+    begun: int = 0
+    """Attempts that began and did not end: the process died meanwhile."""
     first_failed_at: datetime | None
     error: str
     due_at: datetime
@@ -35,43 +37,43 @@ class HeldMessage(msgspec.Struct, frozen=True, kw_only=True):
             envelope=envelope,
             attempts=0 if follows else 1,
             first_failed_at=None if follows else now,
-            error=describe(error),
+            error=text_of(error)[:MAX_ERROR_CHARACTERS],
             due_at=due_at,
         )
 
 
-def describe(error: BaseException) -> str:
-    """The error for people, in a form that a text column takes."""
-    return f"{type(error).__name__}: {error}".replace("\x00", "\\0")[:1_000]
-
-
+# The data is kept apart from the attributes, byte for byte: inside a document it would lose the white space around it.
 _INSERT = """
 INSERT INTO held_message
-    (subscription, session_id, message_id, envelope, attempts, first_failed_at, error, due_at)
-SELECT subscription, session_id, message_id, envelope, attempts, first_failed_at, error, due_at
-FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bytea[], $5::integer[], $6::timestamptz[], $7::text[],
-            $8::timestamptz[])
+    (subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, due_at)
+SELECT subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, due_at
+FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::bytea[], $6::integer[], $7::timestamptz[], $8::text[],
+            $9::timestamptz[])
      WITH ORDINALITY AS message
-         (subscription, session_id, message_id, envelope, attempts, first_failed_at, error, due_at, position)
+         (subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, due_at, position)
 ORDER BY message.position
 """
 # A session is due when its head is: the followers wait for it however long ago they came.
 _DUE_SESSIONS = """
 SELECT subscription, session_id FROM (
     SELECT DISTINCT ON (subscription, session_id) subscription, session_id, due_at
-    FROM held_message ORDER BY subscription, session_id, position
+    FROM held_message WHERE subscription = ANY($1::text[]) ORDER BY subscription, session_id, position
 ) AS head
-WHERE due_at <= now() ORDER BY due_at LIMIT $1
+WHERE due_at <= now() ORDER BY due_at LIMIT $2
 """
 _HEAD = """
-SELECT position, subscription, envelope, attempts, first_failed_at, error, due_at FROM held_message
+SELECT position, subscription, attributes, data, attempts, begun, first_failed_at, error, due_at FROM held_message
 WHERE subscription = $1 AND session_id = $2 ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 _FIRST = """
 SELECT min(position) FROM held_message WHERE subscription = $1 AND session_id = $2
 """
+_BEGIN = """
+UPDATE held_message SET begun = begun + 1, due_at = $2 WHERE position = $1
+"""
 _POSTPONE = """
-UPDATE held_message SET attempts = $2, first_failed_at = coalesce(first_failed_at, $3), error = $4, due_at = $5
+UPDATE held_message
+SET attempts = $2, begun = 0, first_failed_at = coalesce(first_failed_at, $3), error = $4, due_at = $5
 WHERE position = $1
 """
 _SUSPECT = """
@@ -89,7 +91,8 @@ async def insert(connection: asyncpg.Connection, messages: Sequence[HeldMessage]
         [message.subscription for message in messages],
         [message.envelope.session_id for message in messages],
         [message.envelope.id for message in messages],
-        [_encoder.encode(message.envelope) for message in messages],
+        [msgspec.json.encode(headers_of(message.envelope)).decode() for message in messages],
+        [bytes(message.envelope.data) for message in messages],
         [message.attempts for message in messages],
         [message.first_failed_at for message in messages],
         [message.error for message in messages],
@@ -97,9 +100,11 @@ async def insert(connection: asyncpg.Connection, messages: Sequence[HeldMessage]
     )
 
 
-async def due_sessions(connection: asyncpg.Connection, *, limit: int) -> list[tuple[str, str]]:
+async def due_sessions(
+    connection: asyncpg.Connection, subscriptions: Iterable[str], *, limit: int
+) -> list[tuple[str, str]]:
     """Subscription and session of those whose head may be tried now."""
-    return [(record[0], record[1]) for record in await connection.fetch(_DUE_SESSIONS, limit)]
+    return [(record[0], record[1]) for record in await connection.fetch(_DUE_SESSIONS, list(subscriptions), limit)]
 
 
 async def head(connection: asyncpg.Connection, subscription: str, session_id: str) -> HeldMessage | None:
@@ -110,12 +115,18 @@ async def head(connection: asyncpg.Connection, subscription: str, session_id: st
     return HeldMessage(
         position=record["position"],
         subscription=record["subscription"],
-        envelope=_envelopes.decode(record["envelope"]),
+        envelope=envelope_of_headers(msgspec.json.decode(record["attributes"]), record["data"]),
         attempts=record["attempts"],
+        begun=record["begun"],
         first_failed_at=record["first_failed_at"],
         error=record["error"],
         due_at=record["due_at"],
     )
+
+
+async def begin(connection: asyncpg.Connection, message: HeldMessage, until: datetime) -> None:
+    """Note that an attempt begins. Nobody else tries before `until`, unless it ends earlier."""
+    await connection.execute(_BEGIN, message.position, until)
 
 
 async def remove(connection: asyncpg.Connection, position: int) -> None:
@@ -127,7 +138,8 @@ async def postpone(
     connection: asyncpg.Connection, message: HeldMessage, error: BaseException, due_at: datetime, now: datetime
 ) -> None:
     """The attempt failed; the next one is at `due_at`."""
-    await connection.execute(_POSTPONE, message.position, message.attempts + 1, now, describe(error), due_at)
+    description = text_of(error)[:MAX_ERROR_CHARACTERS]
+    await connection.execute(_POSTPONE, message.position, message.attempts + 1, now, description, due_at)
 
 
 async def count(connection: asyncpg.Connection) -> int:

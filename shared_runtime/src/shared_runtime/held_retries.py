@@ -1,66 +1,70 @@
 """Tries held messages again when they are due, session by session, in order."""
 
 import asyncio
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import asyncpg
 
 from shared_runtime import held
+from shared_runtime.envelope import utc_now
 from shared_runtime.errors import DatabaseUnavailable
 from shared_runtime.held import HeldMessage
-from shared_runtime.messages import SubscriptionSource
-from shared_runtime.metrics import FAILED
+from shared_runtime.messages import SubscriptionSource, crash_of
 from shared_runtime.outbox import Outgoing
-from shared_runtime.processor import Job, Processor, Source
+from shared_runtime.processor import Ending, Job, Processor, Source
 from shared_runtime.retry import next_attempt_at
 
 POLL_INTERVAL_S = 0.2
 SESSIONS_PER_POLL = 100
+LEASE = timedelta(seconds=30)
+"""When the process dies during an attempt, the next one is this much later."""
 
 
 class HeldSource(Source):
     """The head of one held session: removed when it is handled or dead-lettered, postponed when it fails again."""
 
-    def __init__(self, subscription: SubscriptionSource, session_id: str, error: BaseException | None = None) -> None:
+    def __init__(self, subscription: SubscriptionSource, head: HeldMessage, error: BaseException | None) -> None:
         self.name = subscription.name
         self._subscription = subscription
-        self._session_id = session_id
+        self._head = head
         self._error = error
-        self._head: HeldMessage | None = None
         self.goes_on = False
         """Whether the head is dealt with, so that the next of the session may be tried."""
 
     async def admit(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Job]:
         self.goes_on = False
-        self._head = await held.head(connection, self.name, self._session_id)
-        if self._head is None or self._head.due_at > now:
-            self._head = None
+        found = await held.head(connection, self.name, self._head.envelope.session_id)
+        if found is None or found.position != self._head.position:
             return []
-        job = self._subscription.job_for(self._head.envelope, now)
+        job = self._subscription.job_for(found.envelope, now)
         job.error = job.error or self._error
         return [job]
 
     async def settle(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Outgoing]:
-        if self._head is None:
-            return []
-        (job,) = jobs
-        attempts = self._head.attempts + 1
-        first_failed_at = self._head.first_failed_at or now
         outgoing: list[Outgoing] = []
-        if job.error is not None:
-            FAILED.labels(self.name, job.envelope.type, type(job.error).__name__).inc()
-            due_at = next_attempt_at(job.error, attempts=attempts, first_failed_at=first_failed_at, now=now)
-            if due_at is not None:
-                await held.postpone(connection, self._head, job.error, due_at, now)
-                return []
-            outgoing.append(
-                self._subscription.set_aside(
-                    job.envelope, job.error, now, attempts=attempts, first_failed_at=first_failed_at
+        for job in jobs:
+            attempts = self._head.attempts + 1
+            first_failed_at = self._head.first_failed_at or now
+            if job.error is not None:
+                due_at = next_attempt_at(job.error, attempts=attempts, first_failed_at=first_failed_at, now=now)
+                if due_at is not None:
+                    await held.postpone(connection, self._head, job.error, due_at, now)
+                    job.ending = Ending.HELD
+                    continue
+                job.ending = Ending.DEAD_LETTERED
+                outgoing.append(
+                    self._subscription.set_aside(
+                        job.envelope, job.error, now, attempts=attempts, first_failed_at=first_failed_at
+                    )
                 )
-            )
-        await held.remove(connection, self._head.position)
-        self.goes_on = True
+            await held.remove(connection, self._head.position)
+            self.goes_on = True
         return outgoing
+
+    def committed(self, jobs: Sequence[Job], now: datetime) -> None:
+        for job in jobs:
+            self._subscription.count(job, now)
 
 
 class HeldRetries:
@@ -73,24 +77,44 @@ class HeldRetries:
 
     async def run(self) -> None:
         """Look for due sessions for ever."""
+        clock = asyncio.get_running_loop()
         while True:
+            started = clock.time()
             async with self._processor.database.transaction() as connection:
-                sessions = await held.due_sessions(connection, limit=SESSIONS_PER_POLL)
-            for subscription, session_id in sessions:
-                if subscription in self._sources:
-                    await self._retry(self._sources[subscription], session_id)
-            if len(sessions) < SESSIONS_PER_POLL:
-                await asyncio.sleep(POLL_INTERVAL_S)
+                sessions = await held.due_sessions(connection, self._sources, limit=SESSIONS_PER_POLL)
+            look_s = clock.time() - started
+            attempts = sum([await self._retry(self._sources[name], session_id) for name, session_id in sessions])
+            if attempts < SESSIONS_PER_POLL:
+                # A long table takes long to look through: leave the database most of its time for other things.
+                await asyncio.sleep(max(POLL_INTERVAL_S, 5 * look_s))
 
-    async def _retry(self, subscription: SubscriptionSource, session_id: str) -> None:
-        goes_on = True
-        while goes_on:
-            source = HeldSource(subscription, session_id)
-            try:
-                await self._processor.run([], source)
-            except DatabaseUnavailable:
-                raise
-            except Exception as error:
-                source = HeldSource(subscription, session_id, error)
-                await self._processor.run([], source)
-            goes_on = source.goes_on
+    async def _retry(self, subscription: SubscriptionSource, session_id: str) -> int:
+        """Try the messages of the session until one has to wait. Returns how many were tried."""
+        attempts = 0
+        while (head := await self._begin(subscription, session_id)) is not None:
+            attempts += 1
+            if not await self._attempt(subscription, head, crash_of(head.begun)):
+                break
+        return attempts
+
+    async def _begin(self, subscription: SubscriptionSource, session_id: str) -> HeldMessage | None:
+        """The session's head, when it is due and nobody else tries it."""
+        now = utc_now()
+        async with self._processor.database.transaction() as connection:
+            head = await held.head(connection, subscription.name, session_id)
+            if head is None or head.due_at > now:
+                return None
+            # Committed before the attempt, so that one that kills the process is counted.
+            await held.begin(connection, head, now + LEASE)
+            return head
+
+    async def _attempt(self, subscription: SubscriptionSource, head: HeldMessage, error: BaseException | None) -> bool:
+        source = HeldSource(subscription, head, error)
+        try:
+            await self._processor.run([], source)
+        except DatabaseUnavailable:
+            raise
+        except Exception as refusal:
+            source = HeldSource(subscription, head, refusal)
+            await self._processor.run([], source)
+        return source.goes_on

@@ -10,21 +10,31 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.exceptions import HTTPException
 
 from shared_runtime import logs
 from shared_runtime.consumer import Consumer
-from shared_runtime.errors import DatabaseUnavailable, Overloaded, outage_of
+from shared_runtime.errors import TransientError, is_conflict, outage_of, text_of
 from shared_runtime.middleware import RequestMiddleware
-from shared_runtime.problems import MEDIA_TYPE, Problem
+from shared_runtime.problems import Problem
+from shared_runtime.reads import close_engine, open_engine
 from shared_runtime.service import Service
 from shared_runtime.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S = "1"
+GAUGES_TIMEOUT_S = 2.0
+SLUGS = {
+    400: "malformed-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "request-too-large",
+    415: "unsupported-media-type",
+}
 
 
 def create_app(
@@ -37,24 +47,21 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await service.start()
-        # Reads have a pool of their own, so that a slow one never holds up messages.
-        engine = create_async_engine(
-            settings.database_url.replace("postgresql://", "postgresql+asyncpg://", 1),
-            pool_size=4,
-            max_overflow=max(0, settings.database_connections - 4),
-            pool_timeout=5,
-            connect_args={"command_timeout": 15, "timeout": 5},
-        )
-        app.state.engine = engine
+        engine = app.state.engine = open_engine(settings)
         try:
             yield
         finally:
+            await close_engine(engine)
             await service.stop()
-            await engine.dispose()
 
     app = FastAPI(title=title, version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None)
     app.state.service = service
-    app.add_middleware(RequestMiddleware, tracing=service.tracing, max_request_bytes=settings.max_request_bytes)
+    app.add_middleware(
+        RequestMiddleware,
+        tracing=service.tracing,
+        max_request_bytes=settings.max_request_bytes,
+        problem_for=_problem_for,
+    )
     _add_problem_handlers(app)
     app.include_router(_operations(service))
     for router in routers:
@@ -112,50 +119,52 @@ def _operations(service: Service) -> APIRouter:
     @router.get("/metrics")
     async def metrics() -> Response:
         try:
-            await service.refresh_gauges()
-        except DatabaseUnavailable as error:
-            log.warning("gauges_not_refreshed", error=str(error))
+            async with asyncio.timeout(GAUGES_TIMEOUT_S):
+                await service.refresh_gauges()
+        except Exception as error:
+            # The other figures are wanted most when something is wrong.
+            log.warning("gauges_not_refreshed", error=text_of(error))
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
 
 def _add_problem_handlers(app: FastAPI) -> None:
-    def answer(request: Request, problem: Problem) -> JSONResponse:
-        return JSONResponse(
-            problem.body(request.url.path), problem.status, media_type=MEDIA_TYPE, headers=problem.headers
-        )
-
     @app.exception_handler(Problem)
     async def on_problem(request: Request, problem: Problem) -> JSONResponse:
-        return answer(request, problem)
+        return problem.response(request.url.path)
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         errors = error.errors()
         if any(one["type"] == "json_invalid" for one in errors):
-            return answer(request, Problem(400, "malformed-json", "the body is not JSON"))
-        fields = [{"field": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in errors]
-        return answer(request, Problem(422, "invalid-request", "some fields are missing or invalid", errors=fields))
+            problem = Problem(400, "malformed-json", "the body is not JSON")
+        else:
+            fields = [{"field": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in errors]
+            problem = Problem(422, "invalid-request", "some fields are missing or invalid", errors=fields)
+        return problem.response(request.url.path)
 
     @app.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers) if error.headers else None
-        slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, f"http-{error.status_code}")
-        return answer(request, Problem(error.status_code, slug, str(error.detail), headers=headers))
+        slug = SLUGS.get(error.status_code, f"http-{error.status_code}")
+        return Problem(error.status_code, slug, str(error.detail), headers=headers).response(request.url.path)
 
-    async def on_unavailable(request: Request, error: Exception) -> JSONResponse:
-        log.warning("request_unavailable", path=request.url.path, error=f"{type(error).__name__}: {error}")
-        headers = {"Retry-After": RETRY_AFTER_S}
-        return answer(request, Problem(503, "unavailable", "please try again soon", headers=headers))
 
-    for kind in (DatabaseUnavailable, Overloaded, asyncio.TimeoutError):
-        app.add_exception_handler(kind, on_unavailable)
+def _problem_for(path: str, error: Exception) -> Problem:
+    """The answer to what no handler of exceptions has answered."""
+    if _may_pass(error):
+        log.warning("request_unavailable", path=path, error=text_of(error))
+        return Problem(503, "unavailable", "please try again soon", headers={"Retry-After": RETRY_AFTER_S})
+    log.error("request_failed", path=path, exc_info=error)
+    return Problem(500, "internal-error", "the service failed; the log has the details")
 
-    @app.exception_handler(Exception)
-    async def on_error(request: Request, error: Exception) -> JSONResponse:
-        cause = getattr(error, "orig", None)
-        if outage_of(error) or (cause is not None and outage_of(getattr(cause, "__cause__", None) or cause)):
-            return await on_unavailable(request, error)
-        log.error("request_failed", path=request.url.path, exc_info=error)
-        return answer(request, Problem(500, "internal-error", "the service failed; the log has the details"))
+
+def _may_pass(error: BaseException | None) -> bool:
+    if isinstance(error, SQLAlchemyError):
+        # What the driver raised is inside, wrapped twice; for a full pool there is nothing inside.
+        original = getattr(error, "orig", None)
+        return isinstance(error, PoolTimeout) or _may_pass(getattr(original, "__cause__", None) or original)
+    return error is not None and (
+        isinstance(error, TransientError) or is_conflict(error) or outage_of(error) is not None
+    )

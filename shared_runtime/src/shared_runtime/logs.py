@@ -7,18 +7,15 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor
 
-from shared_runtime.tracing import current_traceparent
+from shared_runtime.context import current_step
+from shared_runtime.envelope import NO_SESSION
 
 
 def configure(service: str, *, level: str, log_format: str) -> None:
     """Send every log line of the process to standard output, those of libraries included."""
 
     def add_context(_logger: Any, _method: str, event: EventDict) -> EventDict:
-        event["service"] = service
-        traceparent = current_traceparent.get()
-        if traceparent is not None:
-            event["trace_id"] = traceparent.split("-")[1]
-        return event
+        return {"service": service, **_step_in_hand(), **event}
 
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -50,3 +47,15 @@ def configure(service: str, *, level: str, log_format: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _step_in_hand() -> dict[str, str]:
+    traceparent, envelope = current_step.get()
+    fields = {"trace_id": traceparent.split("-")[1]} if traceparent else {}
+    if envelope is None:
+        return fields
+    if envelope.session_id != NO_SESSION:
+        fields |= {"session_id": envelope.session_id, "message_id": str(envelope.id)}
+    if envelope.correlation_id:
+        fields["correlation_id"] = envelope.correlation_id
+    return fields | {"message_type": envelope.type}

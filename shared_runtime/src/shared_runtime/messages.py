@@ -1,9 +1,9 @@
 """From the events of a queue to handled, held or dead-lettered ones: nothing is dropped, nothing is handled twice."""
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
+from uuid import UUID
 
 import asyncpg
 import pydantic
@@ -11,13 +11,13 @@ import structlog
 
 from shared_runtime import held, inbox
 from shared_runtime.consumer import Consumer, Registration, Subscription
-from shared_runtime.dead_letter import dead_letter
+from shared_runtime.dead_letter import dead_letter, reason_and_description_of
 from shared_runtime.envelope import Envelope, Undecodable, utc_now
-from shared_runtime.errors import DeadLetterReason, PermanentError
+from shared_runtime.errors import DeadLetterReason, PermanentError, text_of
 from shared_runtime.metrics import DEAD_LETTERED, DUPLICATES, FAILED, HANDLED, LATENCY, RECEIVED, RETRIED
 from shared_runtime.outbox import Outgoing
-from shared_runtime.processor import Job, Processor, Source
-from shared_runtime.retry import Follows, is_transient, next_attempt_at
+from shared_runtime.processor import Ending, Job, Processor, Source
+from shared_runtime.retry import Follows, next_attempt_at
 
 log = structlog.get_logger(__name__)
 
@@ -48,19 +48,23 @@ class SubscriptionSource(Source):
         except pydantic.ValidationError as error:
             description = _without_values(error)
             return Job(envelope, error=PermanentError(description, reason=DeadLetterReason.INVALID_PAYLOAD))
+        except Exception as error:
+            # A validator of the model itself broke.
+            return Job(envelope, error=error)
         return Job(envelope, registration, message)
 
     async def admit(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Job]:
-        once = {(job.envelope.id, job.envelope.attempt_epoch): job for job in reversed(jobs)}
+        first = {_identity(job): job for job in reversed(jobs)}
         sessions = {job.envelope.session_id for job in jobs}
-        fresh, waiting = await inbox.admit(connection, self.name, list(once), list(sessions), now)
-        unique = [job for job in jobs if once[job.envelope.id, job.envelope.attempt_epoch] is job]
-        admitted = [job for job in unique if (job.envelope.id, job.envelope.attempt_epoch) in fresh]
-        if len(admitted) < len(jobs):
-            DUPLICATES.labels(self.name).inc(len(jobs) - len(admitted))
-        for job in admitted:
+        fresh, waiting = await inbox.admit(connection, self.name, list(first), list(sessions), now)
+        admitted: list[Job] = []
+        for job in jobs:
+            if first[_identity(job)] is not job or _identity(job) not in fresh:
+                job.ending = Ending.DUPLICATE
+                continue
             if job.error is None and job.envelope.session_id in waiting:
                 job.error = Follows()
+            admitted.append(job)
         return admitted
 
     async def settle(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Outgoing]:
@@ -69,20 +73,68 @@ class SubscriptionSource(Source):
         for job in jobs:
             if job.error is None:
                 continue
-            if not isinstance(job.error, Follows):
-                FAILED.labels(self.name, job.envelope.type, type(job.error).__name__).inc()
-            due_at = next_attempt_at(job.error, attempts=1, first_failed_at=now, now=now)
+            due_at = next_attempt_at(job.error, attempts=job.attempts, first_failed_at=now, now=now)
             if due_at is None:
-                outgoing.append(self.set_aside(job.envelope, job.error, now))
+                outgoing.append(self.set_aside(job.envelope, job.error, now, attempts=job.attempts))
+                job.ending = Ending.DEAD_LETTERED
             else:
                 rows.append(held.HeldMessage.of(self.name, job.envelope, job.error, due_at, now))
-                RETRIED.labels(self.name, job.envelope.type).inc()
+                job.ending = Ending.HELD
         if rows:
             await held.insert(connection, rows)
         return outgoing
 
     def holds_followers(self, error: BaseException) -> bool:
         return not isinstance(error, PermanentError)
+
+    def committed(self, jobs: Sequence[Job], now: datetime) -> None:
+        for job in jobs:
+            RECEIVED.labels(self.name, self.label_of(job.envelope)).inc()
+            self.count(job, now)
+
+    def count(self, job: Job, now: datetime) -> None:
+        """Show in figures and log lines how a job ended."""
+        kind = self.label_of(job.envelope)
+        if job.error is not None and not isinstance(job.error, Follows):
+            FAILED.labels(self.name, kind, type(job.error).__name__).inc()
+        match job.ending:
+            case Ending.HANDLED:
+                HANDLED.labels(self.name, kind).inc()
+                LATENCY.labels(self.name).observe((now - job.envelope.time).total_seconds())
+            case Ending.DUPLICATE:
+                DUPLICATES.labels(self.name).inc()
+            case Ending.HELD:
+                RETRIED.labels(self.name, kind).inc()
+                self._tell("message_held", job.envelope, job.error)
+            case Ending.DEAD_LETTERED:
+                self.count_dead_letter(job.envelope, job.error)
+            case Ending.REFUSED | None:
+                raise AssertionError(f"a message ended as {job.ending}")
+            case _:
+                assert_never(job.ending)
+
+    def label_of(self, envelope: Envelope) -> str:
+        """The type for figures: one name for all that are unknown, because anybody can invent them."""
+        return envelope.type if envelope.type in self._known else "unknown"
+
+    def count_dead_letter(self, message: Envelope | Undecodable, error: BaseException | None) -> None:
+        """Show in figures and a log line that a message was dead-lettered."""
+        assert error is not None  # noqa: S101 - it is why
+        DEAD_LETTERED.labels(self.name, reason_and_description_of(error)[0]).inc()
+        self._tell("message_dead_lettered", message, error)
+
+    def _tell(self, event: str, message: Envelope | Undecodable, error: BaseException | None) -> None:
+        if error is None or isinstance(error, Follows):
+            return
+        fields: dict[str, Any] = {"subscription": self.name, "reason": reason_and_description_of(error)[0]}
+        if isinstance(message, Envelope):
+            fields |= {
+                "message_id": str(message.id),
+                "message_type": message.type,
+                "session_id": message.session_id,
+                "correlation_id": message.correlation_id,
+            }
+        log.warning(event, error=text_of(error)[: held.MAX_ERROR_CHARACTERS], **fields)
 
     def set_aside(
         self,
@@ -94,25 +146,7 @@ class SubscriptionSource(Source):
         first_failed_at: datetime | None = None,
     ) -> Outgoing:
         """The dead letter for a message that failed for good."""
-        permanent = isinstance(error, PermanentError)
-        transient = not permanent and is_transient(error)
-        if permanent:
-            reason, description = error.reason, error.description  # type: ignore[attr-defined]
-        else:
-            reason = DeadLetterReason.RETRIES_EXHAUSTED if transient else DeadLetterReason.HANDLER_FAILED
-            description = f"{type(error).__name__}: {error}"
-        DEAD_LETTERED.labels(self.name, reason).inc()
-        identity: dict[str, Any] = {}
-        if isinstance(message, Envelope):
-            identity = {
-                "message_id": str(message.id),
-                "type": message.type,
-                "session_id": message.session_id,
-                "correlation_id": message.correlation_id,
-            }
-        log.error(
-            "message_dead_lettered", subscription=self.name, reason=reason, error=type(error).__name__, **identity
-        )
+        reason, description = reason_and_description_of(error)
         return dead_letter(
             message,
             service=self.service,
@@ -144,6 +178,10 @@ class UndecodableSource(Source):
     async def settle(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Outgoing]:
         return [self._subscription.set_aside(self._undecodable, self._error, now)]
 
+    def committed(self, jobs: Sequence[Job], now: datetime) -> None:
+        RECEIVED.labels(self.name, "unknown").inc()
+        self._subscription.count_dead_letter(self._undecodable, self._error)
+
 
 class MessageProcessor:
     """Handles the events of one subscription completely."""
@@ -158,17 +196,8 @@ class MessageProcessor:
         Raises DatabaseUnavailable when the database is out of reach; the events can be given again.
         """
         now = utc_now()
-        name = self._source.name
         jobs = [self._source.job_for(envelope, now) for envelope in received]
         await self._processor.run_isolating(jobs, self._source, self._refused)
-        committed = utc_now()
-        latency = LATENCY.labels(name)
-        for job in jobs:
-            latency.observe((committed - job.envelope.time).total_seconds())
-        for kind, count in Counter(job.envelope.type for job in jobs if job.registration is not None).items():
-            RECEIVED.labels(name, kind).inc(count)
-        for kind, count in Counter(job.envelope.type for job in jobs if job.registration and not job.error).items():
-            HANDLED.labels(name, kind).inc(count)
 
     async def process_undecodable(self, undecodable: Undecodable, reason: DeadLetterReason) -> None:
         """Dead-letter what is no event."""
@@ -179,10 +208,10 @@ class MessageProcessor:
         """Handle an event that the broker has delivered several times already: the process may have died of it."""
         async with self._processor.database.transaction() as connection:
             attempts = await held.count_suspect(connection, self._source.name, envelope.id)
-        if attempts > MAX_CRASHES:
-            description = f"the process died {attempts - 1} times while it handled this message"
-            error = PermanentError(description, reason=DeadLetterReason.CRASHES_CONSUMER)
-            await self._processor.run_isolating([Job(envelope, error=error)], self._source, self._refused)
+        crash = crash_of(attempts - 1)
+        if crash is not None:
+            job = Job(envelope, error=crash, attempts=attempts - 1)
+            await self._processor.run_isolating([job], self._source, self._refused)
         else:
             await self.process([envelope])
         async with self._processor.database.transaction() as connection:
@@ -190,7 +219,20 @@ class MessageProcessor:
 
     async def _refused(self, job: Job, error: BaseException) -> None:
         """The database refused what this one job wanted to save: hold or dead-letter it without running it."""
-        await self._processor.run([Job(job.envelope, job.registration, job.message, error=error)], self._source)
+        job.error = error
+        await self._processor.run([job], self._source)
+
+
+def crash_of(attempts: int) -> PermanentError | None:
+    """Why a message is not tried again after so many attempts that began and did not end, None when it is."""
+    if attempts < MAX_CRASHES:
+        return None
+    description = f"the process died {attempts} times while it handled this message"
+    return PermanentError(description, reason=DeadLetterReason.CRASHES_CONSUMER)
+
+
+def _identity(job: Job) -> tuple[UUID, int]:
+    return job.envelope.id, job.envelope.attempt_epoch
 
 
 def _without_values(error: pydantic.ValidationError) -> str:

@@ -34,8 +34,10 @@ STATEMENTS: Sequence[str] = (
         subscription text NOT NULL,
         session_id text NOT NULL,
         message_id uuid NOT NULL,
-        envelope bytea NOT NULL,
+        attributes text NOT NULL,
+        data bytea NOT NULL,
         attempts integer NOT NULL,
+        begun integer NOT NULL DEFAULT 0,
         first_failed_at timestamptz,
         error text NOT NULL,
         due_at timestamptz NOT NULL

@@ -1,17 +1,33 @@
 """The messages of a transaction, as rows that commit with it, grouped so that one AMQP message carries many events."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from shared_runtime.envelope import BATCH, JSON, Envelope, encode_batch, headers_of, new_id, utc_now
+from shared_runtime.envelope import (
+    BATCH,
+    JSON,
+    MAX_DATA_BYTES,
+    Envelope,
+    Incoming,
+    decode,
+    encode_batch,
+    headers_of,
+    is_session_id,
+    new_id,
+    utc_now,
+)
+from shared_runtime.partition import partition_of
+from shared_runtime.unit_of_work import Publication
 
 MAX_EVENTS_PER_MESSAGE = 500
 MAX_DATA_BYTES_PER_MESSAGE = 256 * 1024
-"""Well under the 16 MiB that RabbitMQ 4 accepts, and small enough that a consumer may prefetch several."""
+"""Well under the 1 MiB that consumers accept, and small enough that a consumer may prefetch several. A larger event
+travels alone."""
 
 
 class Properties(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,6 +51,11 @@ class Outgoing(msgspec.Struct, frozen=True):
     sessions: frozenset[str] = frozenset()
     """The sessions of the events inside."""
 
+    @property
+    def route(self) -> tuple[str, str]:
+        """Exchange and routing key."""
+        return self.exchange, self.routing_key
+
 
 class Routed(msgspec.Struct, frozen=True):
     """An event and where it goes."""
@@ -42,6 +63,44 @@ class Routed(msgspec.Struct, frozen=True):
     exchange: str
     routing_key: str
     envelope: Envelope
+
+
+def routed(
+    publication: Publication,
+    *,
+    cause: Envelope,
+    source: str,
+    traceparent: str | None,
+    now: datetime,
+    partitions: int,
+) -> Routed:
+    """The event of a message that the handler of `cause` recorded.
+
+    Raises ValueError when no consumer would accept it.
+    """
+    message = publication.message
+    session_id = str(message.session_id)
+    data = message.model_dump_json().encode()
+    if not is_session_id(session_id):
+        raise ValueError(f"{type(message).__name__}: {session_id!r} is no session id")
+    if len(data) > MAX_DATA_BYTES:
+        raise ValueError(f"{type(message).__name__} has {len(data)} bytes, at most {MAX_DATA_BYTES} are allowed")
+    envelope = Envelope(
+        specversion="1.0",
+        id=new_id(),
+        source=source,
+        type=message.message_type,
+        time=now,
+        session_id=session_id,
+        correlation_id=cause.correlation_id or session_id,
+        causation_id=str(cause.id),
+        expires_at=publication.expires_at,
+        traceparent=traceparent,
+        subject=session_id,
+        data=msgspec.Raw(data),
+    )
+    key = f"{message.message_type}.{partition_of(session_id, partitions)}"
+    return Routed(str(message.topic), key, envelope)
 
 
 class _Group:
@@ -132,16 +191,20 @@ async def oldest(
 ) -> list[Outgoing]:
     """Unconfirmed messages of a certain age, in the order of their creation, except those that `but` names."""
     records = await connection.fetch(_OLDEST, older_than_s, limit, list(but))
-    return [
-        Outgoing(
-            record["id"],
-            record["exchange"],
-            record["routing_key"],
-            msgspec.json.decode(record["properties"], type=Properties),
-            record["body"],
-        )
-        for record in records
-    ]
+    return [_from_record(record) for record in records]
+
+
+def _from_record(record: asyncpg.Record) -> Outgoing:
+    properties = msgspec.json.decode(record["properties"], type=Properties)
+    events = decode(Incoming(record["body"], properties.content_type, properties.headers))
+    return Outgoing(
+        record["id"],
+        record["exchange"],
+        record["routing_key"],
+        properties,
+        record["body"],
+        frozenset(event.session_id for event in events if isinstance(event, Envelope)),
+    )
 
 
 async def depth(connection: asyncpg.Connection) -> tuple[int, float]:

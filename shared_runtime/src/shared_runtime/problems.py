@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from fastapi.encoders import jsonable_encoder
+from starlette.responses import JSONResponse
+
 from shared_runtime.errors import PermanentError
 
 TYPE_PREFIX = "https://drone-delivery.example/problems/"
@@ -33,3 +36,8 @@ class Problem(PermanentError):
             "instance": instance,
             **self.extensions,
         }
+
+    def response(self, instance: str) -> JSONResponse:
+        """The answer to the request to `instance`. Extensions may be whatever FastAPI can turn into JSON."""
+        body = jsonable_encoder(self.body(instance))
+        return JSONResponse(body, self.status, media_type=MEDIA_TYPE, headers=self.headers)

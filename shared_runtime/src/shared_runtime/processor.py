@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 import asyncpg
@@ -13,26 +14,39 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 
 from shared_runtime import outbox
 from shared_runtime.consumer import Consumer, Loader, Registration
+from shared_runtime.context import Step, current_step
 from shared_runtime.database import Database
-from shared_runtime.envelope import Envelope, new_id, utc_now
-from shared_runtime.errors import DatabaseUnavailable, is_conflict
+from shared_runtime.envelope import NO_SESSION, Envelope, is_name, new_id, utc_now
+from shared_runtime.errors import DatabaseUnavailable, is_conflict, text_of
 from shared_runtime.metrics import BATCH_SECONDS, BATCH_SIZE, PUBLISHED
-from shared_runtime.outbox import Outgoing, Routed
-from shared_runtime.partition import partition_of
+from shared_runtime.outbox import Outgoing, Routed, routed
 from shared_runtime.relay import Relay
 from shared_runtime.retry import Follows
+from shared_runtime.supervision import was_cancelled
 from shared_runtime.tracing import Tracing
-from shared_runtime.unit_of_work import Publication, States, UnitOfWork
+from shared_runtime.unit_of_work import States, UnitOfWork
 
 log = structlog.get_logger(__name__)
 
 CONFLICT_ATTEMPTS = 5
 
 
+class Ending(Enum):
+    """What the transaction did with a job."""
+
+    HANDLED = "handled"
+    DUPLICATE = "duplicate"
+    HELD = "held"
+    """It is tried again later."""
+    DEAD_LETTERED = "dead-lettered"
+    REFUSED = "refused"
+    """Its handler raised, and who gave the job is told."""
+
+
 class Job:
     """One message on its way through a transaction, and what came of it."""
 
-    __slots__ = ("envelope", "error", "message", "registration", "result")
+    __slots__ = ("attempts", "ending", "envelope", "error", "message", "registration", "result")
 
     def __init__(
         self,
@@ -40,11 +54,14 @@ class Job:
         registration: Registration | None = None,
         message: Any = None,
         error: BaseException | None = None,
+        attempts: int = 1,
     ) -> None:
         self.envelope = envelope
         self.registration = registration
         self.message = message
         self.error = error
+        self.attempts = attempts
+        self.ending: Ending | None = None
         self.result: Any = None
 
 
@@ -65,6 +82,9 @@ class Source:
         """Whether later jobs of the same session must wait for the one that failed so."""
         return False
 
+    def committed(self, jobs: Sequence[Job], now: datetime) -> None:
+        """The transaction has committed, with an `ending` for each of the jobs."""
+
 
 class Processor:
     """Runs batches of jobs, each batch in a transaction of its own."""
@@ -84,8 +104,8 @@ class Processor:
             source=self.source,
             type=kind,
             time=utc_now(),
-            session_id="-",
-            correlation_id=correlation_id,
+            session_id=NO_SESSION,
+            correlation_id=correlation_id if is_name(correlation_id) else "",
             traceparent=traceparent,
             data=msgspec.Raw(b"null"),
         )
@@ -105,13 +125,8 @@ class Processor:
         ):
             with attempt:
                 for job, error in zip(jobs, given, strict=True):
-                    job.error, job.result = error, None
-                try:
-                    await self._transact(list(jobs), source)
-                except DatabaseUnavailable:
-                    # The commit may have happened without an answer: then its messages are only in the table.
-                    self.relay.look_for_leftovers()
-                    raise
+                    job.error, job.ending, job.result = error, None, None
+                await self._transact(list(jobs), source)
 
     async def run_isolating(
         self, jobs: Sequence[Job], source: Source, alone: Callable[[Job, BaseException], Awaitable[None]]
@@ -128,34 +143,40 @@ class Processor:
             if len(jobs) == 1:
                 await alone(jobs[0], error)
                 return
-            log.warning("batch_refused", source=source.name, jobs=len(jobs), error=f"{type(error).__name__}: {error}")
+            log.warning("batch_refused", source=source.name, jobs=len(jobs), error=text_of(error))
             middle = len(jobs) // 2
             await self.run_isolating(jobs[:middle], source, alone)
             await self.run_isolating(jobs[middle:], source, alone)
 
     async def _transact(self, jobs: list[Job], source: Source) -> None:
         started = asyncio.get_running_loop().time()
-        confirmed = self.relay.take_confirmed()
         try:
-            async with self.database.transaction() as connection:
-                now = utc_now()
-                admitted = await source.admit(connection, jobs, now)
-                states = await self._load(connection, [job for job in admitted if job.error is None])
-                routed = await self._handle(admitted, states, now, source)
-                await self._save(connection, states)
-                outgoing = [*outbox.pack(routed), *await source.settle(connection, admitted, now)]
-                if outgoing:
-                    await outbox.insert(connection, outgoing)
-                if confirmed:
-                    await outbox.delete(connection, confirmed)
-        except BaseException:
-            self.relay.put_back(confirmed)
+            with self.relay.confirmed_rows() as confirmed:
+                async with self.database.transaction() as connection:
+                    now = utc_now()
+                    admitted = await source.admit(connection, jobs, now)
+                    states = await self._load(connection, [job for job in admitted if job.error is None])
+                    events = await self._handle(admitted, states, now, source)
+                    await self._save(connection, states)
+                    outgoing = [*outbox.pack(events), *await source.settle(connection, admitted, now)]
+                    if outgoing:
+                        await outbox.insert(connection, outgoing)
+                    if confirmed:
+                        await outbox.delete(connection, confirmed)
+        except BaseException as error:
+            for job in jobs:
+                job.ending = None
+            if isinstance(error, DatabaseUnavailable | asyncio.CancelledError):
+                # The commit may have happened without an answer: then its messages are only in the table.
+                self.relay.look_for_leftovers()
             raise
         self.relay.enqueue(outgoing)
-        for event in routed:
+        for event in events:
             PUBLISHED.labels(event.envelope.type).inc()
-        BATCH_SIZE.labels(source.name).observe(len(jobs))
+        everything = jobs or admitted
+        BATCH_SIZE.labels(source.name).observe(len(everything))
         BATCH_SECONDS.labels(source.name).observe(asyncio.get_running_loop().time() - started)
+        source.committed(everything, utc_now())
 
     async def _load(self, connection: asyncpg.Connection, jobs: list[Job]) -> States:
         states = States()
@@ -185,53 +206,55 @@ class Processor:
             states.add_loaded(type(value), key_of(value) if key_of else value.key, value)
 
     async def _handle(self, jobs: list[Job], states: States, now: datetime, source: Source) -> list[Routed]:
-        routed: list[Routed] = []
+        events: list[Routed] = []
         held_sessions: set[str] = set()
         for job in jobs:
             if job.error is None and job.envelope.session_id in held_sessions:
                 job.error = Follows()
+            if job.error is None:
+                events += await self._call(job, states, now)
             if job.error is not None:
+                job.ending = Ending.REFUSED
                 if source.holds_followers(job.error):
                     held_sessions.add(job.envelope.session_id)
-                continue
-            assert job.registration is not None  # noqa: S101 - as above
-            work = UnitOfWork(states, self.consumer.key_of, job.envelope, now)
-            try:
-                with self.tracing.span(
-                    job.registration.handler.__name__,
-                    job.envelope.traceparent,
-                    SpanKind.CONSUMER,
-                    _span_attributes(job.envelope),
-                ) as traceparent:
-                    job.result = await job.registration.call(job.message, work)
-                events = [self._route(job.envelope, one, traceparent, now) for one in work.publications]
-                work.accept()
-                routed += events
-            except Exception as error:
-                job.error = error
-                if source.holds_followers(error):
-                    held_sessions.add(job.envelope.session_id)
-        return routed
+        return events
 
-    def _route(self, cause: Envelope, publication: Publication, traceparent: str | None, now: datetime) -> Routed:
-        message = publication.message
-        session_id = str(message.session_id)
-        envelope = Envelope(
-            specversion="1.0",
-            id=new_id(),
-            source=self.source,
-            type=message.message_type,
-            time=now,
-            session_id=session_id,
-            correlation_id=cause.correlation_id or session_id,
-            causation_id=str(cause.id),
-            expires_at=publication.expires_at,
-            traceparent=traceparent,
-            subject=session_id,
-            data=msgspec.Raw(message.model_dump_json().encode()),
-        )
-        partition = partition_of(session_id, self.consumer.partitions)
-        return Routed(str(message.topic), f"{message.message_type}.{partition}", envelope)
+    async def _call(self, job: Job, states: States, now: datetime) -> list[Routed]:
+        """Run the handler. Its exception is left in the job's `error`, and nothing of what it did counts then."""
+        assert job.registration is not None  # noqa: S101 - a job without an error has one
+        envelope = job.envelope
+        work = UnitOfWork(states, self.consumer.key_of, envelope, now)
+        name = job.registration.handler.__name__
+        step = current_step.set(Step(None, envelope))
+        try:
+            with self.tracing.span(name, envelope.traceparent, SpanKind.CONSUMER, _attributes(envelope)) as traceparent:
+                current_step.set(Step(traceparent, envelope))
+                result = await job.registration.call(job.message, work)
+                events = [
+                    routed(
+                        publication,
+                        cause=envelope,
+                        source=self.source,
+                        traceparent=traceparent,
+                        now=now,
+                        partitions=self.consumer.partitions,
+                    )
+                    for publication in work.publications
+                ]
+        except Exception as error:
+            job.error = error
+        except asyncio.CancelledError as error:
+            if was_cancelled():
+                raise
+            job.error = RuntimeError("something that the handler waited for was cancelled")
+            job.error.__cause__ = error
+        else:
+            work.accept()
+            job.result, job.ending = result, Ending.HANDLED
+            return events
+        finally:
+            current_step.reset(step)
+        return []
 
     async def _save(self, connection: asyncpg.Connection, states: States) -> None:
         for state, store in self.consumer.store_of.items():
@@ -241,10 +264,10 @@ class Processor:
                 await store.save(connection, ordered, states.count_new(state))
 
 
-def _span_attributes(envelope: Envelope) -> dict[str, str | int]:
-    return {
+def _attributes(envelope: Envelope) -> dict[str, str | int]:
+    attributes: dict[str, str | int] = {
         "messaging.message.id": str(envelope.id),
         "messaging.message.conversation_id": envelope.correlation_id,
         "cloudevents.event_type": envelope.type,
-        "session.id": envelope.session_id,
     }
+    return attributes if envelope.session_id == NO_SESSION else attributes | {"session.id": envelope.session_id}

@@ -3,7 +3,7 @@
 import random
 from datetime import datetime, timedelta
 
-from shared_runtime.errors import PermanentError, TransientError
+from shared_runtime.errors import PermanentError, TransientError, is_conflict
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 60.0
@@ -18,7 +18,8 @@ class Follows(TransientError):
 
 
 def is_transient(error: BaseException) -> bool:
-    return isinstance(error, TransientError | OSError | TimeoutError)
+    """Whether the failure may pass by itself: a partner out of reach, or two transactions in each other's way."""
+    return isinstance(error, TransientError | OSError) or is_conflict(error)
 
 
 def next_attempt_at(

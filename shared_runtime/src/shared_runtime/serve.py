@@ -1,27 +1,48 @@
 """Run a service: `python -m shared_runtime.serve package_service`."""
 
 import importlib
+import signal
 import sys
+from types import FrameType
 
 import uvicorn
 
+STARTUP_FAILED = 3
+HTTP_SHARE_OF_STOP = 0.25
+"""How much of the time for stopping requests may take that are being answered."""
+
 
 def main() -> None:
-    """Serve the application of the package named on the command line until SIGTERM or SIGINT."""
+    """Serve the application of the package named on the command line until SIGTERM or SIGINT.
+
+    The exit status is 0 after an orderly stop, 3 when the service could not start.
+    """
     if len(sys.argv) != 2:
         sys.exit("usage: python -m shared_runtime.serve PACKAGE")
     package = sys.argv[1]
     app = importlib.import_module(f"{package}.app").app
     settings = app.state.service.settings
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(settings.stop_timeout_s),
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(settings.stop_timeout_s * HTTP_SHARE_OF_STOP)),
+        )
     )
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # After an orderly stop uvicorn sends the signal once more to whoever handled it before, which would end the process
+    # as if it had been killed.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    server.run()
+    sys.exit(0 if server.started else STARTUP_FAILED)
 
 
 if __name__ == "__main__":

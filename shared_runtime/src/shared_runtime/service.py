@@ -42,17 +42,15 @@ class Service:
         self._stopping = False
 
     async def start(self) -> None:
-        """Connect to the database and begin to work. The broker may come later.
+        """Begin to work. Database and broker may come later: until then the service is not ready.
 
-        Raises OSError or asyncpg.PostgresError when the database is out of reach.
+        Raises ValueError for a database URL that is none.
         """
         settings = self.settings
         self.database = await Database.open(
             settings.database_url, name=self.consumer.service, max_connections=settings.database_connections
         )
         self.relay = Relay(self.database, settings.broker_url, self.consumer.service)
-        # What an earlier process left goes out before anything new.
-        self.relay.look_for_leftovers()
         self.processor = Processor(self.consumer, self.database, self.relay, self.tracing)
         self.commands = Commands(self.processor)
         self.subscriber = Subscriber(self.processor, settings.broker_url)
@@ -69,19 +67,28 @@ class Service:
         for periodic in self.consumer.periodics:
             name = f"every {periodic.interval_s} s {periodic.registration.handler.__name__}"
             self.supervisor.start(name, Periodically(self.processor, periodic).run)
-        log.info("service_started", service=self.consumer.service)
+        log.info("service_started")
 
     async def stop(self) -> None:
-        """Finish what is in hand, publish it, acknowledge it, and close everything."""
+        """Finish what is in hand, publish it, acknowledge it, and close everything.
+
+        Takes at most `stop_timeout_s`, whatever does not answer. What is not finished then is done by the next process.
+        """
         self._stopping = True
-        timeout_s = self.settings.stop_timeout_s
-        await self.subscriber.finish(timeout_s / 2)
-        await self.supervisor.stop(but=Relay.LOOPS)
-        await self.relay.drain(timeout_s / 4)
-        await self.supervisor.stop()
-        await self.database.close(timeout_s / 4)
-        self.tracing.close()
-        log.info("service_stopped", service=self.consumer.service)
+        clock = asyncio.get_running_loop()
+        end = clock.time() + self.settings.stop_timeout_s
+
+        def left_s(share: float) -> float:
+            return max(0.1, share * (end - clock.time()))
+
+        await self.subscriber.finish(left_s(0.5))
+        await self.supervisor.stop(but=Relay.LOOPS, timeout_s=left_s(0.25))
+        self.commands.refuse_waiting()
+        await self.relay.drain(left_s(0.5))
+        await self.supervisor.stop(timeout_s=left_s(0.5))
+        await self.database.close(left_s(0.5))
+        await self.tracing.close(left_s(1))
+        log.info("service_stopped")
 
     async def readiness(self) -> dict[str, str]:
         """What keeps the service from working, by part. Empty when it is ready."""
@@ -96,10 +103,11 @@ class Service:
         if not self.relay.is_connected:
             problems["publisher"] = "not connected to the broker"
         if self.relay.refused_routes:
-            problems["routes"] = f"refused by the broker: {', '.join(sorted(self.relay.refused_routes))}"
+            routes = ", ".join(f"{route} ({reason})" for route, reason in sorted(self.relay.refused_routes.items()))
+            problems["routes"] = f"refused by the broker: {routes}"
         if self.subscriber.missing_consumers:
             problems["consumers"] = f"missing on {', '.join(self.subscriber.missing_consumers)}"
-        return problems | self.supervisor.failing
+        return problems | self.subscriber.troubles | self.supervisor.failing
 
     async def refresh_gauges(self) -> None:
         """Bring the figures up to date that are read from the database."""

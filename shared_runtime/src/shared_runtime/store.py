@@ -7,7 +7,8 @@ from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
 import asyncpg
-from sqlalchemy import Column, String, Table
+from sqlalchemy import Column, String, Table, TypeDecorator
+from sqlalchemy import Enum as EnumType
 from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
@@ -59,7 +60,9 @@ class RowStore(Generic[S]):
         arrays = ", ".join(f"${position}::{_type_of(column)}[]" for position, column in enumerate(columns, 1))
         updates = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name != self.key_column)
         on_conflict = f"DO UPDATE SET {updates}" if updates else "DO NOTHING"
-        table, key_type = f'"{self.table.name}"', _type_of(key)
+        schema = f'"{self.table.schema}".' if self.table.schema else ""
+        self.quoted_table = table = f'{schema}"{self.table.name}"'
+        key_type = _type_of(key)
         # Locked in the order of the key, so that two batches cannot wait for each other.
         self._select = (
             f'SELECT {listed} FROM {table} WHERE "{self.key_column}" = ANY($1::{key_type}[]) '  # noqa: S608
@@ -98,9 +101,13 @@ def _single(name: str) -> Callable[[Any], tuple[Any, ...]]:
 
 def _type_of(column: Column[Any]) -> str:
     """The type for array parameters: text without its length, because a cast to varchar(n) cuts silently."""
-    if isinstance(column.type, String):
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    kind = column.type.dialect_impl(dialect)
+    # SQLModel's own string type is a decorator around the real one.
+    kind = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
+    if isinstance(kind, String) and not isinstance(kind, EnumType):
         return "text"
-    return column.type.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
+    return column.type.compile(dialect=dialect)
 
 
 def _enum_positions(state: type, names: list[str]) -> list[tuple[int, type[Enum]]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from shared_runtime.errors import TransientError, text_of
 from shared_runtime.metrics import LOOP_FAILURES
 
 log: Any = structlog.get_logger(__name__)
@@ -50,12 +51,15 @@ class Supervisor:
             raise ValueError(f"loop {name} runs already")
         self._tasks[name] = asyncio.create_task(self._keep_running(name, loop), name=name)
 
-    async def stop(self, *, but: Container[str] = ()) -> None:
-        """Cancel all loops except those that `but` names, and wait for their end."""
+    async def stop(self, *, but: Container[str] = (), timeout_s: float = 5.0) -> None:
+        """Cancel all loops except those that `but` names, and wait for their end, but not longer than `timeout_s`."""
         tasks = [self._tasks.pop(name) for name in list(self._tasks) if name not in but]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=timeout_s)
+            if pending:
+                log.warning("loops_do_not_end", loops=[task.get_name() for task in pending])
 
     async def _keep_running(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         pause = Pause()
@@ -70,8 +74,11 @@ class Supervisor:
                 if was_cancelled():
                     raise
                 error = "CancelledError from a broken connection"
+            except (TransientError, OSError) as failure:
+                # A server is out of reach, which needs no stack.
+                error = text_of(failure)
             except Exception as failure:
-                error = f"{type(failure).__name__}: {failure}"
+                error = text_of(failure)
                 log.exception("loop_failed", loop=name)
             finally:
                 healthy.cancel()

@@ -1,8 +1,9 @@
 """W3C trace context through messages and rows. What is not sampled costs nothing but carrying the header along."""
 
+import asyncio
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager, suppress
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -13,8 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _propagator = TraceContextTextMapPropagator()
-current_traceparent: ContextVar[str | None] = ContextVar("current_traceparent", default=None)
-"""The trace context of the HTTP request in hand."""
+_traceparents = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Tracing:
@@ -33,7 +33,12 @@ class Tracing:
     def span(
         self, name: str, parent: str | None, kind: SpanKind, attributes: dict[str, str | int] | None = None
     ) -> Iterator[str | None]:
-        """A span below `parent` (a traceparent). Yields the traceparent for what the step publishes."""
+        """A span below `parent` (a traceparent). Yields the traceparent for what the step publishes.
+
+        What comes from outside and is no traceparent counts as none.
+        """
+        if parent is not None and not _traceparents.fullmatch(parent):
+            parent = None
         if not self._exports or (parent is not None and not is_sampled(parent)):
             yield parent
             return
@@ -47,14 +52,17 @@ class Tracing:
                 span.set_status(StatusCode.ERROR, type(error).__name__)
                 raise
 
-    def close(self) -> None:
-        """Export what is waiting."""
-        self._provider.shutdown()
+    async def close(self, timeout_s: float) -> None:
+        """Export what is waiting, unless the collector takes too long."""
+        if self._exports:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await asyncio.to_thread(self._provider.shutdown)
 
 
 def is_sampled(traceparent: str) -> bool:
     """Whether the last flag of the traceparent (W3C Trace Context, section 3.2.2.5) says that the trace is recorded."""
-    return traceparent.endswith(("1", "3", "5", "7", "9", "b", "d", "f"))
+    return int(traceparent[-1], 16) % 2 == 1
 
 
 def otlp_exporter(endpoint: str | None) -> SpanExporter | None:

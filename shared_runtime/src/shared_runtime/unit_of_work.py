@@ -102,7 +102,12 @@ class UnitOfWork:
         self._puts[kind, key] = state
 
     def publish(self, message: Publishable, *, expires_at: datetime | None = None) -> None:
-        """Send the message when, and only when, the transaction commits."""
+        """Send the message when, and only when, the transaction commits.
+
+        Raises ValueError when `expires_at` has no time zone.
+        """
+        if expires_at is not None and expires_at.utcoffset() is None:
+            raise ValueError(f"expires_at has no time zone: {expires_at}")
         self.publications.append(Publication(message, expires_at))
 
     def accept(self) -> None:

@@ -1,7 +1,9 @@
 """The one Alembic environment of all services."""
 
 import asyncio
+from functools import partial
 
+import asyncpg
 from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -19,8 +21,8 @@ def _run(connection: Connection) -> None:
 
 
 async def _migrate() -> None:
-    url = context.config.attributes["database_url"].replace("postgresql://", "postgresql+asyncpg://", 1)
-    engine = create_async_engine(url, poolclass=NullPool)
+    connect = partial(asyncpg.connect, context.config.attributes["database_url"])
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_run)
