@@ -17,9 +17,9 @@ export UV_COMPILE_BYTECODE := 1
 # compose when a Docker engine with Compose answers, local processes otherwise. STACK=... overrides.
 STACK ?= $(shell timeout 10 docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1 && echo compose || echo local)
 
-PACKAGES := shared_contracts shared_runtime ingestion package_service drone_scheduler delivery local_stack fleet_simulator demo
+PACKAGES := shared_contracts shared_runtime ingestion package_service drone_scheduler delivery local_stack fleet_simulator demo documentation
 
-.PHONY: help demo test test-unit lint up down logs status resilience compose-test
+.PHONY: help demo test test-unit lint docs up down logs status resilience compose-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,12 @@ lint: .venv/.synced ## Check style, types and the borders between packages
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy $(addprefix -p ,$(PACKAGES))
 	@.venv/bin/lint-imports
+	@$(PY) -m shared_contracts.generate --check
+	@$(PY) -m documentation --check
+
+docs: .venv/.synced ## Write the documents that are made from the code
+	@$(PY) -m shared_contracts.generate
+	@$(PY) -m documentation
 
 up: ## Start the suite in the background
 	@$(MAKE) up-$(STACK)

@@ -29,6 +29,7 @@ PortBase = Annotated[
     int,
     typer.Option(envvar="PORT_BASE", help="Port of the first service; the others get the next ones."),
 ]
+Fleet = Annotated[bool, typer.Option("--fleet/--no-fleet", help="Fly what is booked with a simulated fleet.")]
 Management = Annotated[
     int | None,
     typer.Option(envvar="MANAGEMENT_PORT", help="Port of RabbitMQ's management pages, which are off without one."),
@@ -37,9 +38,14 @@ DEFAULT_FOLDER = Path(".stack")
 
 
 @app.command()
-def up(data: DataFolder = DEFAULT_FOLDER, port_base: PortBase = FIRST_PORT, management_port: Management = None) -> None:
+def up(
+    data: DataFolder = DEFAULT_FOLDER,
+    port_base: PortBase = FIRST_PORT,
+    management_port: Management = None,
+    fleet: Fleet = True,
+) -> None:
     """Start everything in the background."""
-    stack = _stack(data, port_base, management_port)
+    stack = _stack(data, port_base, management_port, with_fleet=fleet)
     try:
         stack.start()
     except AlreadyUpError as error:
@@ -53,13 +59,16 @@ def up(data: DataFolder = DEFAULT_FOLDER, port_base: PortBase = FIRST_PORT, mana
 
 @app.command()
 def run(
-    data: DataFolder = DEFAULT_FOLDER, port_base: PortBase = FIRST_PORT, management_port: Management = None
+    data: DataFolder = DEFAULT_FOLDER,
+    port_base: PortBase = FIRST_PORT,
+    management_port: Management = None,
+    fleet: Fleet = True,
 ) -> None:
     """Start everything and stay in the foreground; Ctrl-C, or the end of any part, stops all of it."""
     # An orderly stop for `kill` too, as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with _stack(data, port_base, management_port) as stack:
+        with _stack(data, port_base, management_port, with_fleet=fleet) as stack:
             _show(stack.folder)
             while not (ended := stack.ended()):
                 time.sleep(_WATCH_INTERVAL_S)
@@ -73,7 +82,7 @@ def run(
 @app.command()
 def down(data: DataFolder = DEFAULT_FOLDER) -> None:
     """Stop everything. The data stays for the next start; delete the folder to start anew."""
-    stack = LocalStack(data)
+    stack = LocalStack(data, with_fleet=True)
     stack.adopt()
     try:
         stack.stop()
@@ -106,9 +115,9 @@ def logs(
     os.execv(shutil.which("tail") or "/usr/bin/tail", arguments)  # noqa: S606 - no shell wanted
 
 
-def _stack(data: Path, port_base: int, management_port: int | None) -> LocalStack:
+def _stack(data: Path, port_base: int, management_port: int | None, *, with_fleet: bool) -> LocalStack:
     ports = {name: port_base + offset for offset, name in enumerate(SERVICES)}
-    return LocalStack(data, SERVICES, ports=ports, management_port=management_port)
+    return LocalStack(data, SERVICES, ports=ports, management_port=management_port, with_fleet=with_fleet)
 
 
 def _show(folder: StackFolder) -> bool:

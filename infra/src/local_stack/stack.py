@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from local_stack.errors import StackError
+from local_stack.fleet import FleetProcess
 from local_stack.migrations import migrate_services
 from local_stack.part import Part
 from local_stack.ports import require_free
@@ -27,7 +28,7 @@ class LocalStack:
 
     `services` are names of packages, or `Service` for anything out of the ordinary. `ports` and `environment` are by
     service name; a port that is not given is a free one. Ends with `stop`, with the block it is the context of, or with
-    the calling process however that ends, unless it called `detach`.
+    the calling process however that ends, unless it called `detach`. `with_fleet` adds the fleet simulator.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class LocalStack:
         environment: Mapping[str, Mapping[str, str]] | None = None,
         subscriptions: Sequence[Subscription] = SUBSCRIPTIONS,
         management_port: int | None = None,
+        with_fleet: bool = False,
     ) -> None:
         wanted = [Service(service) if isinstance(service, str) else service for service in services]
         databases = tuple(dict.fromkeys(service.database for service in wanted))
@@ -49,6 +51,7 @@ class LocalStack:
         self._ports = dict(ports or {})
         self._environment = dict(environment or {})
         self._services = {service.name: self._process_of(service) for service in wanted}
+        self._fleet = self._fleet_process() if with_fleet else None
 
     def start(self) -> None:
         """Start everything, all or nothing, and wait until it is ready.
@@ -63,6 +66,8 @@ class LocalStack:
                 require_free(service.port, service.service.name)
             self.servers.together(self._prepare_databases, self.servers.rabbitmq.start)
             self.servers.together(*(service.start for service in self._services.values()))
+            if self._fleet is not None:
+                self._fleet.start()
         except BaseException:
             self.stop()
             raise
@@ -70,6 +75,8 @@ class LocalStack:
     def stop(self) -> None:
         """Stop services, then servers; nothing is left, whatever state it was in."""
         try:
+            if self._fleet is not None:
+                self._fleet.stop()
             self.servers.together(*(service.stop for service in self._services.values()))
         finally:
             self.servers.stop()
@@ -83,6 +90,8 @@ class LocalStack:
         self.servers.adopt()
         for service in self._services.values():
             service.adopt()
+        if self._fleet is not None:
+            self._fleet.adopt()
 
     def part(self, name: str) -> Part:
         """A service by its name, or "postgresql" or "rabbitmq". Raises StackError when there is none."""
@@ -115,6 +124,8 @@ class LocalStack:
     def ended(self) -> list[str]:
         """The parts that were started and do not run any more."""
         parts: list[Part] = [self.servers.postgres, self.servers.rabbitmq, *self._services.values()]
+        if self._fleet is not None:
+            parts.append(self._fleet)
         return [part.name for part in parts if not part.process.is_running]
 
     def declare_extra(
@@ -163,6 +174,13 @@ class LocalStack:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _fleet_process(self) -> FleetProcess:
+        return FleetProcess(
+            self.servers,
+            scheduler_url=self.base_url("drone_scheduler"),
+            delivery_url=self.base_url("delivery"),
+        )
 
     def _process_of(self, service: Service) -> ServiceProcess:
         settings = {**service.environment, **self._environment.get(service.name, {})}

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from local_stack.fleet import NAME as FLEET
+from local_stack.fleet import FleetProcess
 from local_stack.folder import StackFolder
 from local_stack.guardian import NAME as GUARDIAN
 from local_stack.part import Part
@@ -57,4 +59,6 @@ def _part(servers: LocalServers, name: str) -> Part:
     for part in (servers.postgres, servers.rabbitmq, servers.rabbitmq.port_mapper):
         if part.name == name:
             return part
+    if name == FLEET:
+        return FleetProcess(servers)
     return ServiceProcess(servers, Service(name))
