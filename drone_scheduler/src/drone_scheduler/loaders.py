@@ -37,7 +37,12 @@ from shared_runtime import Tick
 
 CANDIDATES_PER_ROUND = (8, 32, 128)
 """How far the search for an errand goes; the later rounds are for those whose candidates were all taken by others."""
-PAGE_LENGTH = 64
+FRONT_LENGTH = 64
+"""How much of the line is searched for at every tick."""
+PAGE_LENGTH = 512
+"""How much of the rest is searched for at every tick, in turn."""
+LINE_DEPTH = 1_000
+"""How far from the front a free drone looks for somebody whom it suits."""
 
 Place = tuple[bool, datetime, UUID]
 """A place in line: behind the expedited ones, since when, and the delivery."""
@@ -157,7 +162,8 @@ class LineSearch:
         line = await self._part_of_line(connection)
         if not line:
             return [Matches(())]
-        search = await _search(connection, [booking.errand for booking in line])
+        # Whose candidates are all taken is looked for again at the next tick.
+        search = await _search(connection, [booking.errand for booking in line], CANDIDATES_PER_ROUND[:1])
         bookings = await _bookings(connection, queries.LOCK_WAITING_BOOKINGS, list(search.allotted))
         locked = {booking.delivery_id for booking in bookings}
         pairs = tuple(
@@ -168,8 +174,9 @@ class LineSearch:
         return [*search.drones.values(), *bookings, Matches(pairs)]
 
     async def _part_of_line(self, connection: asyncpg.Connection) -> list[Booking]:
-        front = await _bookings(connection, queries.LINE_PAGE, *self.FRONT, PAGE_LENGTH)
-        if len(front) < PAGE_LENGTH:
+        await connection.execute(queries.WALK_THE_INDEX)
+        front = await _bookings(connection, queries.LINE_PAGE, *self.FRONT, FRONT_LENGTH)
+        if len(front) < FRONT_LENGTH:
             return front
         after = max(self._after, _place(front[-1]))
         page = await _bookings(connection, queries.LINE_PAGE, *after, PAGE_LENGTH)
@@ -177,10 +184,13 @@ class LineSearch:
         return [*front, *page]
 
 
-async def _search(connection: asyncpg.Connection, errands: Sequence[Errand]) -> Search:
+async def _search(
+    connection: asyncpg.Connection, errands: Sequence[Errand], rounds: Sequence[int] = CANDIDATES_PER_ROUND
+) -> Search:
+    await connection.execute(queries.WALK_THE_INDEX)
     search = Search()
     remaining, tried = list(errands), set[UUID]()
-    for count in CANDIDATES_PER_ROUND:
+    for count in rounds:
         candidates = await _candidates(connection, remaining, tried, count)
         if not tried:
             search.unsuited = [errand for errand in remaining if errand.delivery_id not in candidates]
@@ -247,6 +257,7 @@ async def _successors(
 
 
 async def _line_for(connection: asyncpg.Connection, drones: Sequence[Drone]) -> list[Booking]:
+    await connection.execute(queries.WALK_THE_INDEX)
     return await _bookings(
         connection,
         queries.LINE_FOR_DRONES,
@@ -254,6 +265,7 @@ async def _line_for(connection: asyncpg.Connection, drones: Sequence[Drone]) -> 
         [drone.longitude for drone in drones],
         [drone.payload_kg for drone in drones],
         [drone.usable_range_m for drone in drones],
+        LINE_DEPTH,
         len(drones),
     )
 

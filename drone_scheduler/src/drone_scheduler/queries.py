@@ -16,18 +16,30 @@ def _columns(state: type, alias: str) -> str:
 _BOOKING = _columns(Booking, "b")
 _DRONE = _columns(Drone, "d")
 
+# What the planner knows of how many drones are free and how many deliveries wait is always out of date: believing that
+# there are few, it would sort them all instead of walking the index. Holds for the rest of the transaction, which has
+# next to nothing else to sort.
+WALK_THE_INDEX = "SET LOCAL enable_sort = off"
+
 # For each errand its nearest free drones that suit it, nearest first as the map projection sees it.
 # The walk outwards from the pickup would see the whole fleet for an errand that nobody can do, so two looks come first:
-# whether any free drone could do it from anywhere, and whether the nearest of those is within the longest reach.
+# how far the best of those reaches that can carry the weight, and whether the nearest of them is within that.
 # Nothing is locked: most candidates are not taken, and locking them would hide them from the other schedulers.
 CANDIDATES = """
-SELECT e.ordinal, c.drone_id, c.approach_m
+SELECT e.ordinal, suited.drone_id, suited.approach_m
 FROM unnest($1::double precision[], $2::double precision[], $3::double precision[], $4::double precision[])
     WITH ORDINALITY AS e(latitude, longitude, weight_kg, distance_m, ordinal)
 CROSS JOIN LATERAL (
-    SELECT d.position <-> mercator(e.latitude, e.longitude) AS distance_on_map
+    SELECT d.usable_range_m - e.distance_m AS reach_m
     FROM drone d
     WHERE d.status = 'Free' AND d.payload_kg >= e.weight_kg AND d.usable_range_m >= e.distance_m
+    ORDER BY d.usable_range_m DESC
+    LIMIT 1
+) best
+CROSS JOIN LATERAL (
+    SELECT d.position <-> mercator(e.latitude, e.longitude) AS distance_on_map
+    FROM drone d
+    WHERE d.status = 'Free' AND d.payload_kg >= e.weight_kg AND d.usable_range_m >= e.distance_m AND best.reach_m >= 0
     ORDER BY d.position <-> mercator(e.latitude, e.longitude)
     LIMIT 1
 ) nearest
@@ -37,15 +49,10 @@ CROSS JOIN LATERAL (
     WHERE d.status = 'Free' AND d.payload_kg >= e.weight_kg
     AND d.usable_range_m >= e.distance_m + great_circle_m(d.latitude, d.longitude, e.latitude, e.longitude)
     AND d.drone_id <> ALL($5::uuid[])
+    AND nearest.distance_on_map <= mercator_reach(e.latitude, e.longitude, best.reach_m)
     ORDER BY d.position <-> mercator(e.latitude, e.longitude)
     LIMIT $6
-) c
-WHERE EXISTS (
-    SELECT FROM drone d WHERE d.status = 'Free' AND d.payload_kg >= e.weight_kg AND d.usable_range_m >= e.distance_m
-)
-AND nearest.distance_on_map <= mercator_reach(
-    e.latitude, e.longitude, (SELECT max(d.usable_range_m) FROM drone d WHERE d.status = 'Free') - e.distance_m
-)
+) suited
 """
 
 # Those of the drones that are free still and that nobody else is about to take. Never waits.
@@ -72,16 +79,25 @@ ORDER BY d.drone_id FOR UPDATE OF d
 """
 
 # The front of the line, as far as one of these drones suits. Never waits: who is being served elsewhere is passed over.
+# It looks only so far back: drones that suit nobody near the front must not look at a long line again and again.
 LINE_FOR_DRONES = f"""
-SELECT {_BOOKING} FROM booking b
-WHERE b.status = 'Waiting' AND b.deadline > now() AND EXISTS (
+SELECT {_BOOKING}
+FROM (
+    SELECT (NOT w.expedited) AS is_ordinary, w.requested_at, w.delivery_id
+    FROM booking w
+    WHERE w.status = 'Waiting' AND w.deadline > now()
+    ORDER BY (NOT w.expedited), w.requested_at, w.delivery_id
+    LIMIT $5
+) front
+JOIN booking b ON b.delivery_id = front.delivery_id
+WHERE b.status = 'Waiting' AND EXISTS (
     SELECT FROM unnest($1::double precision[], $2::double precision[], $3::double precision[], $4::double precision[])
         AS d(latitude, longitude, payload_kg, usable_range_m)
     WHERE d.payload_kg >= b.weight_kg AND d.usable_range_m
         >= b.distance_m + great_circle_m(d.latitude, d.longitude, b.pickup_latitude, b.pickup_longitude)
 )
-ORDER BY (NOT b.expedited), b.requested_at, b.delivery_id
-LIMIT $5 FOR UPDATE OF b SKIP LOCKED
+ORDER BY front.is_ordinary, front.requested_at, front.delivery_id
+LIMIT $6 FOR UPDATE OF b SKIP LOCKED
 """
 
 # The next page of the line, if anybody is free at all.

@@ -14,7 +14,7 @@ from drone_scheduler import queries
 from drone_scheduler.domain.bookings import Booking, BookingStatus, waiting_for
 from drone_scheduler.domain.fleet import Drone, DroneStatus, errand_of
 from drone_scheduler.domain.geography import great_circle_m
-from drone_scheduler.loaders import PAGE_LENGTH, LineSearch, Matches, Prospect, prospects
+from drone_scheduler.loaders import FRONT_LENGTH, PAGE_LENGTH, LineSearch, Matches, Prospect, prospects
 from drone_scheduler.tables import BOOKINGS, DRONES
 from local_stack.servers import LocalServers
 from shared_contracts.domain_types import Location
@@ -76,24 +76,38 @@ def a_fleet(size: int, *, town: Town = SEATTLE, seed: int = 1) -> list[Drone]:
     ]
 
 
-async def test_the_index_is_walked_when_the_fleet_is_large(connection: asyncpg.Connection) -> None:
+@pytest.mark.parametrize("known_to_the_planner", ["all are free", "all were busy", "nothing"])
+async def test_the_index_is_walked_when_the_fleet_is_large(
+    connection: asyncpg.Connection, known_to_the_planner: str
+) -> None:
     fleet = a_fleet(5_000)
     await DRONES.save(connection, fleet, len(fleet))
-    await connection.execute("ANALYZE drone")
+    match known_to_the_planner:
+        case "all are free":
+            await connection.execute("ANALYZE drone")
+        case "all were busy":
+            await connection.execute("UPDATE drone SET status = 'Grounded'")
+            await connection.execute("ANALYZE drone")
+            await connection.execute("UPDATE drone SET status = 'Free'")
     errands = [errand_of(SEATTLE.request(pickup=SEATTLE.at(100.0 * number))) for number in range(100)]
-    plan = await connection.fetch(
-        f"EXPLAIN {queries.CANDIDATES}",
-        [errand.pickup_latitude for errand in errands],
-        [errand.pickup_longitude for errand in errands],
-        [errand.weight_kg for errand in errands],
-        [errand.distance_m for errand in errands],
-        [],
-        8,
-    )
-    lines = [line for (line,) in plan]
-    assert any("Index Scan using drone_free_by_position" in line for line in lines), lines
-    assert any("Index Only Scan using drone_free_by_capability" in line for line in lines), lines
-    assert not any("Seq Scan" in line or "Sort" in line for line in lines), lines
+    async with connection.transaction():
+        await connection.execute(queries.WALK_THE_INDEX)
+        plan = await connection.fetch(
+            f"EXPLAIN {queries.CANDIDATES}",
+            [errand.pickup_latitude for errand in errands],
+            [errand.pickup_longitude for errand in errands],
+            [errand.weight_kg for errand in errands],
+            [errand.distance_m for errand in errands],
+            [],
+            8,
+        )
+    lines = [line.strip(" ->") for (line,) in plan]
+    scans = [line.partition("  ")[0].rpartition(" on ")[0] for line in lines if "Scan" in line and " drone" in line]
+    assert sorted(scans) == [
+        "Index Only Scan Backward using drone_free_by_capability",
+        "Index Scan using drone_free_by_position",
+        "Index Scan using drone_free_by_position",
+    ]
 
 
 @pytest.mark.parametrize("latitude", [0.0, -47.6, 69.7, 84.0])
@@ -189,7 +203,8 @@ async def test_who_is_far_back_in_line_is_found_although_nobody_before_can_be_se
     moment = utc_now() - timedelta(hours=1)
     # The free drone could carry all of these, but it is in another town.
     line = [
-        waiting_for(portland.request(), moment + timedelta(seconds=number)) for number in range(PAGE_LENGTH * 2 + 5)
+        waiting_for(portland.request(), moment + timedelta(seconds=number))
+        for number in range(FRONT_LENGTH + PAGE_LENGTH + 5)
     ]
     last = waiting_for(SEATTLE.request(), utc_now())
     await BOOKINGS.save(connection, [*line, last], len(line) + 1)
