@@ -186,13 +186,14 @@ def record(work: UnitOfWork, outcome: Outcome | None) -> None:
     """Keep what was decided, and tell the others, then those who asked to be told."""
     if outcome is None:
         return
-    work.put(outcome.delivery)
+    delivery = outcome.delivery
+    if delivery.traceparent is None:
+        delivery = replace(delivery, traceparent=work.envelope.traceparent)
+    work.put(delivery)
     for event in outcome.tracking:
         work.put(event)
-    for message in outcome.messages:
-        work.publish(message)
-    for notification in decide_notifications(outcome, wishes_for(outcome.delivery.delivery_id, work)):
-        work.publish(notification)
+    for message in (*outcome.messages, *decide_notifications(outcome, wishes_for(delivery.delivery_id, work))):
+        work.publish(message, correlation_id=str(delivery.delivery_id), traceparent=delivery.traceparent)
 
 
 def wishes_for(delivery_id: UUID, work: UnitOfWork) -> tuple[NotifyMeRequest, ...]:

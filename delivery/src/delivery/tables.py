@@ -87,6 +87,7 @@ class DeliveryRow(SQLModel, table=True):
 
     package_withdrawn_at: datetime | None = Field(default=None, sa_type=INSTANT)
     drone_released_at: datetime | None = Field(default=None, sa_type=INSTANT)
+    traceparent: str | None = Field(default=None, sa_type=TEXT)
 
     @property
     def state(self) -> Delivery:

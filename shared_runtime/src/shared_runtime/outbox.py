@@ -22,6 +22,7 @@ from shared_runtime.envelope import (
     utc_now,
 )
 from shared_runtime.partition import partition_of
+from shared_runtime.tracing import continued
 from shared_runtime.unit_of_work import Publication
 
 MAX_EVENTS_PER_MESSAGE = 500
@@ -92,10 +93,10 @@ def routed(
         type=message.message_type,
         time=now,
         session_id=session_id,
-        correlation_id=cause.correlation_id or session_id,
+        correlation_id=publication.correlation_id or cause.correlation_id or session_id,
         causation_id=str(cause.id),
         expires_at=publication.expires_at,
-        traceparent=traceparent,
+        traceparent=continued(publication.traceparent, traceparent),
         subject=session_id,
         data=msgspec.Raw(data),
     )

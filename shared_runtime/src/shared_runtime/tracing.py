@@ -68,3 +68,10 @@ def is_sampled(traceparent: str) -> bool:
 def otlp_exporter(endpoint: str | None) -> SpanExporter | None:
     """The exporter for an OTLP/HTTP collector, None when no endpoint is configured."""
     return OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces") if endpoint else None
+
+
+def continued(trace: str | None, step: str | None) -> str | None:
+    """The traceparent for what continues `trace` and is caused by `step`: the step's own when it is part of it."""
+    if trace is None or not _traceparents.fullmatch(trace):
+        return step
+    return step if step is not None and trace.split("-")[1] == step.split("-")[1] else trace

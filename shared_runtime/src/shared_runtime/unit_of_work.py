@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
-from shared_runtime.envelope import Envelope
+from shared_runtime.envelope import Envelope, is_name
 from shared_runtime.errors import NotLoaded
 from shared_runtime.store import Key
 
@@ -24,13 +24,21 @@ class Publishable(Protocol):
 
 
 class Publication:
-    """A message that a handler recorded, and when it expires."""
+    """A message that a handler recorded, when it expires, and which flow it belongs to if not the cause's."""
 
-    __slots__ = ("expires_at", "message")
+    __slots__ = ("correlation_id", "expires_at", "message", "traceparent")
 
-    def __init__(self, message: Publishable, expires_at: datetime | None) -> None:
+    def __init__(
+        self,
+        message: Publishable,
+        expires_at: datetime | None = None,
+        correlation_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> None:
         self.message = message
         self.expires_at = expires_at
+        self.correlation_id = correlation_id
+        self.traceparent = traceparent
 
 
 class States:
@@ -101,14 +109,25 @@ class UnitOfWork:
             raise NotLoaded(f"no store keeps {kind.__name__}") from None
         self._puts[kind, key] = state
 
-    def publish(self, message: Publishable, *, expires_at: datetime | None = None) -> None:
+    def publish(
+        self,
+        message: Publishable,
+        *,
+        expires_at: datetime | None = None,
+        correlation_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> None:
         """Send the message when, and only when, the transaction commits.
 
-        Raises ValueError when `expires_at` has no time zone.
+        It belongs to the flow and the trace of the message in hand, unless `correlation_id` and `traceparent` name
+        another: what a drone reports, for example, moves the flow of a delivery on. Raises ValueError when
+        `expires_at` has no time zone, or when the correlation id is none.
         """
         if expires_at is not None and expires_at.utcoffset() is None:
             raise ValueError(f"expires_at has no time zone: {expires_at}")
-        self.publications.append(Publication(message, expires_at))
+        if correlation_id is not None and not is_name(correlation_id):
+            raise ValueError(f"no correlation id: {correlation_id!r}")
+        self.publications.append(Publication(message, expires_at, correlation_id, traceparent))
 
     def accept(self) -> None:
         """Make what the message put part of the batch. For the runtime, when the handler has returned."""

@@ -126,6 +126,9 @@ class Delivery:
     package_withdrawn_at: datetime | None = None
     drone_released_at: datetime | None = None
 
+    traceparent: str | None = None
+    """The trace that the delivery began in. What moves it later, as a drone's report does, continues this one."""
+
     @property
     def plan(self) -> FlightPlan | None:
         """What the scheduler booked, None until it has answered."""

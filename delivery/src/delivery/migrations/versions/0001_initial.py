@@ -60,6 +60,7 @@ STATEMENTS = (
         failure_description text,
         package_withdrawn_at timestamptz,
         drone_released_at timestamptz,
+        traceparent text,
         CONSTRAINT delivery_has_ended_or_is_due CHECK (
             CASE WHEN stage IN ('Completed', 'Cancelled', 'Failed')
             THEN ended_at IS NOT NULL AND due_at IS NULL
