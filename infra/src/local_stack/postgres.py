@@ -40,6 +40,8 @@ class PostgresServer(Part):
             "unix_socket_directories": "",
             "max_connections": MAX_CONNECTIONS,
             "fsync": "on",
+            # Queues in tables and the search for drones live on freshly vacuumed indexes.
+            "autovacuum_naptime": "5s",
             "synchronous_commit": "on",
             # In the data folder instead of /dev/shm, where a kill leaves it and where containers have little room.
             "dynamic_shared_memory_type": "mmap",
