@@ -10,7 +10,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _propagator = TraceContextTextMapPropagator()
@@ -43,14 +43,10 @@ class Tracing:
             yield parent
             return
         context = _propagator.extract({"traceparent": parent}) if parent else None
-        with self._tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes) as span:
+        with self._tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes):
             carrier: dict[str, str] = {}
             _propagator.inject(carrier)
-            try:
-                yield carrier.get("traceparent")
-            except Exception as error:
-                span.set_status(StatusCode.ERROR, type(error).__name__)
-                raise
+            yield carrier.get("traceparent")
 
     async def close(self, timeout_s: float) -> None:
         """Export what is waiting, unless the collector takes too long."""
