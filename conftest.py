@@ -1,5 +1,6 @@
 """Real servers for tests: one PostgreSQL and one RabbitMQ per run, a database and a virtual host per test module."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ import delivery
 import drone_scheduler
 import ingestion
 import package_service
+from local_stack.containers import ContainerServers
 from local_stack.servers import LocalServers
 from shared_contracts.topology import SUBSCRIPTIONS
 from shared_runtime.migrate import migrate
@@ -22,10 +24,14 @@ SERVICES = (delivery, drone_scheduler, ingestion, package_service)
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServers]:
-    """Both servers, started for this run and stopped at its end."""
-    with LocalServers(tmp_path_factory.mktemp("servers")) as servers:
-        yield servers
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServers | ContainerServers]:
+    """Both servers, started for this run and stopped at its end: processes, or containers if TEST_SERVERS says so."""
+    if os.environ.get("TEST_SERVERS") == "containers":
+        with ContainerServers() as containers:
+            yield containers
+    else:
+        with LocalServers(tmp_path_factory.mktemp("servers")) as processes:
+            yield processes
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Places:
 
 
 @pytest.fixture(scope="module")
-def places(servers: LocalServers, request: pytest.FixtureRequest) -> Places:
+def places(servers: LocalServers | ContainerServers, request: pytest.FixtureRequest) -> Places:
     """A fresh database and a fresh virtual host with the whole topology."""
     name = request.module.__name__.rpartition(".")[2].replace("test_", "")
     unique = f"{name}_{abs(hash(request.module.__file__)) % 10**6}"

@@ -18,7 +18,7 @@ from shared_contracts.topology import PUBLISHERS, SUBSCRIPTIONS, Subscription
 DEAD_LETTER_EXCHANGE = "dead-letters"
 ADMIN_USER = "admin"
 FLEET_USER = "fleet"
-DELIVERY_LIMIT = 20
+DELIVERY_LIMIT = 100
 """Redeliveries before the broker itself dead-letters a message: a safety net far above the runtime's own attempts."""
 
 Definition = dict[str, Any]

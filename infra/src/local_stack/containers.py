@@ -1,0 +1,86 @@
+"""The two servers in containers, for tests on the very images that Docker Compose uses."""
+
+import secrets
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import httpx
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+from local_stack.broker_definitions import ADMIN_USER, broker_definitions
+from local_stack.errors import StackError
+from shared_contracts.topology import SUBSCRIPTIONS, Subscription
+
+POSTGRES_IMAGE = "postgres:17"
+RABBITMQ_IMAGE = "rabbitmq:4-management"
+MANAGEMENT_PORT = 15672
+
+
+class ContainerServers:
+    """As LocalServers, as far as component tests need it. The containers are removed at the end of the block."""
+
+    def __init__(self) -> None:
+        self._password = secrets.token_urlsafe(24)
+        self._postgres = (
+            DockerContainer(POSTGRES_IMAGE)
+            .with_env("POSTGRES_PASSWORD", self._password)
+            .with_exposed_ports(5432)
+            .with_command(["postgres", "-c", "max_connections=200"])
+            .waiting_for(LogMessageWaitStrategy("database system is ready to accept connections", times=2))
+        )
+        self._rabbitmq = (
+            DockerContainer(RABBITMQ_IMAGE)
+            .with_env("RABBITMQ_DEFAULT_USER", ADMIN_USER)
+            .with_env("RABBITMQ_DEFAULT_PASS", self._password)
+            .with_exposed_ports(5672, MANAGEMENT_PORT)
+            .waiting_for(LogMessageWaitStrategy("Server startup complete"))
+        )
+
+    def __enter__(self) -> Self:
+        self._postgres.start()
+        try:
+            self._rabbitmq.start()
+        except BaseException:
+            self._postgres.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._rabbitmq.stop()
+        finally:
+            self._postgres.stop()
+
+    def create_database(self, name: str) -> str:
+        """A fresh database. Returns the owner's URL. Raises StackError with what the server said."""
+        container = self._postgres.get_wrapped_container()
+        for statement in (
+            f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{self._password}'",
+            f'CREATE DATABASE "{name}" OWNER "{name}"',
+        ):
+            status, output = container.exec_run(["psql", "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-c", statement])
+            if status != 0:
+                raise StackError(output.decode())
+        address = f"{self._postgres.get_container_host_ip()}:{self._postgres.get_exposed_port(5432)}"
+        return f"postgresql://{name}:{self._password}@{address}/{name}"
+
+    def create_vhost(self, name: str, subscriptions: Sequence[Subscription] = SUBSCRIPTIONS) -> str:
+        """A fresh virtual host with these subscriptions' queues. Returns the administrator's URL."""
+        host = self._rabbitmq.get_container_host_ip()
+        definitions = broker_definitions(subscriptions=subscriptions, vhost=name)
+        definitions["users"] = [user for user in definitions["users"] if user["name"] != ADMIN_USER]
+        answer = httpx.post(
+            f"http://{host}:{self._rabbitmq.get_exposed_port(MANAGEMENT_PORT)}/api/definitions",
+            json=definitions,
+            auth=(ADMIN_USER, self._password),
+            timeout=60,
+            trust_env=False,
+        )
+        answer.raise_for_status()
+        port = self._rabbitmq.get_exposed_port(5672)
+        return f"amqp://{ADMIN_USER}:{self._password}@{host}:{port}/{quote(name, safe='')}"
