@@ -91,7 +91,14 @@ class Case:
 
 
 _FAILS_FOR: dict[Kind, frozenset[DeliveryFailureReason]] = {
-    Kind.NO_DRONE: frozenset({DeliveryFailureReason.NO_DRONE_AVAILABLE, DeliveryFailureReason.REQUEST_EXPIRED}),
+    # The others are what delivery says when an outage outlasts the short deadline of these.
+    Kind.NO_DRONE: frozenset(
+        {
+            DeliveryFailureReason.NO_DRONE_AVAILABLE,
+            DeliveryFailureReason.REQUEST_EXPIRED,
+            DeliveryFailureReason.NOT_SCHEDULED_IN_TIME,
+        }
+    ),
     Kind.TOO_HEAVY: frozenset({DeliveryFailureReason.PACKAGE_TOO_HEAVY}),
     Kind.TAG_NOT_ALLOWED: frozenset({DeliveryFailureReason.PACKAGE_TAG_NOT_ALLOWED}),
     Kind.TOO_FAR: frozenset({DeliveryFailureReason.NO_SUITABLE_DRONE}),

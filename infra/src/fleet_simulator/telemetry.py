@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Protocol
 
 import msgspec
+from aio_pika.abc import AbstractRobustConnection
 from faststream.rabbit import Channel, ExchangeType, RabbitBroker, RabbitExchange
 
 from fleet_simulator.outages import Outage
@@ -17,6 +18,8 @@ from shared_runtime.outbox import Outgoing, Routed, pack
 from shared_runtime.partition import partition_of
 
 CONNECT_TIMEOUT_S = 10.0
+RECONNECT_INTERVAL_S = 1.0
+RESTORE_LIMIT_S = 30.0
 CONFIRM_TIMEOUT_S = 8.0
 CLOSE_TIMEOUT_S = 3.0
 REPORTS_PER_REQUEST = 400
@@ -61,6 +64,8 @@ class BrokerLink:
     def __init__(self, broker_url: str) -> None:
         self._broker_url = broker_url
         self._broker: RabbitBroker | None = None
+        self._connection: AbstractRobustConnection | None = None
+        self._failing_since: float | None = None
         # The user may not declare anything; the exchange is there.
         self._exchange = RabbitExchange(TOPIC, type=ExchangeType.TOPIC, declare=False)
 
@@ -78,27 +83,43 @@ class BrokerLink:
                 task.cancel()
         failures = [_failure(task) for task in done]
         failed = next((failure for failure in failures if failure is not None), None)
-        if failed is not None or pending:
-            await self.close()
-            reason = f"{type(failed).__name__} {failed}" if failed else f"no confirm within {CONFIRM_TIMEOUT_S:g} s"
-            raise Outage(f"broker: {reason}") from failed
+        if failed is None and not pending:
+            self._failing_since = None
+            return
+        await self._replace_when_stuck()
+        reason = f"{type(failed).__name__} {failed}" if failed else f"no confirm within {CONFIRM_TIMEOUT_S:g} s"
+        raise Outage(f"broker: {reason}") from failed
 
     async def close(self) -> None:
         """Give the connection up, also one that does not answer."""
-        broker, self._broker = self._broker, None
-        if broker is not None:
+        connection, self._connection, self._broker = self._connection, None, None
+        if connection is not None:
+            # Not the broker's `stop`, which would wait for a channel that does not answer and leave the connection.
             with suppress(Exception):
-                await asyncio.wait_for(broker.stop(), CLOSE_TIMEOUT_S)
+                await asyncio.wait_for(connection.close(), CLOSE_TIMEOUT_S)
+
+    async def _replace_when_stuck(self) -> None:
+        """The connection restores itself; one that has not for long is replaced by the next sending."""
+        now = asyncio.get_running_loop().time()
+        if self._failing_since is None:
+            self._failing_since = now
+        elif now - self._failing_since > RESTORE_LIMIT_S:
+            self._failing_since = None
+            await self.close()
 
     async def _connect(self) -> RabbitBroker:
-        channel = Channel(publisher_confirms=True, on_return_raises=True)
-        broker = RabbitBroker(self._broker_url, default_channel=channel, logger=None, graceful_timeout=0)
+        broker = RabbitBroker(
+            self._broker_url,
+            default_channel=Channel(publisher_confirms=True, on_return_raises=True),
+            logger=None,
+            timeout=CONNECT_TIMEOUT_S,
+            reconnect_interval=RECONNECT_INTERVAL_S,
+        )
         try:
-            # Not `start`, which would declare a queue for answers.
-            await asyncio.wait_for(broker.connect(), CONNECT_TIMEOUT_S)
+            # Not `start`, which would declare a queue for answers. The limit is above the connection's own, which
+            # leaves nothing behind when it is reached.
+            self._connection = await asyncio.wait_for(broker.connect(), 2 * CONNECT_TIMEOUT_S)
         except (Exception, asyncio.CancelledError) as error:
-            with suppress(Exception):
-                await asyncio.wait_for(broker.stop(), CLOSE_TIMEOUT_S)
             if _is_being_cancelled():
                 raise
             raise Outage(f"broker: {type(error).__name__} {error}") from error
