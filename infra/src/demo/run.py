@@ -65,8 +65,14 @@ class Outcome:
         return [verdict for verdict in self.verdicts if not verdict.holds]
 
     @property
+    def complaints(self) -> list[str]:
+        """Everything that is not as it should be, for the message of a failing test."""
+        unexpected = [f"{case.kind}, {case.delivery_id}: {case.surprise}" for case in self.surprises]
+        return [*map(str, self.violations), *unexpected]
+
+    @property
     def is_good(self) -> bool:
-        return not self.violations and not self.surprises
+        return not self.complaints
 
 
 async def run_scenario(

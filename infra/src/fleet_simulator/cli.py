@@ -1,6 +1,7 @@
 """The command `python -m fleet_simulator`."""
 
 import asyncio
+import logging
 import signal
 from contextlib import suppress
 from typing import Annotated
@@ -58,6 +59,8 @@ def fly(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--area") from None
     logs.configure("fleet-simulator", level="INFO", log_format="console")
+    # One line per request would hide what the drones do.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     rules = Rules(speed_factor=speed_factor)
     pace = Pace(outage_limit_s=outage_limit_s)
     endpoints = FleetEndpoints(scheduler_url, delivery_url, broker_url)

@@ -16,7 +16,7 @@ from fleet_simulator.recipient import Recipient
 from fleet_simulator.reports import Cadence, newest
 from fleet_simulator.services import Services
 from fleet_simulator.telemetry import TelemetryLink
-from shared_contracts.fleet.v1 import DroneTelemetryReported
+from shared_contracts.fleet.v1 import DroneActivity, DroneTelemetryReported
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -76,6 +76,7 @@ class FleetSimulator:
         self._unsent: list[DroneTelemetryReported] = []
         self._something_to_send = asyncio.Event()
         self._handovers: dict[UUID, asyncio.Task[None]] = {}
+        self._noted: dict[UUID, tuple[UUID | None, DroneActivity]] = {}
 
     async def register(self, drones: Sequence[Drone]) -> None:
         """Take the drones into the scheduler's fleet; those that are in it already keep their places.
@@ -114,12 +115,26 @@ class FleetSimulator:
         while True:
             reports = self.fleet.tick(self._clock())
             if reports:
+                self._note(reports)
                 self._unsent += reports
                 self._something_to_send.set()
             for order in self.fleet.at_dropoff():
                 if order.delivery_id not in self._handovers:
                     self._handovers[order.delivery_id] = tasks.create_task(self._hand_over(order))
             await asyncio.sleep(self._pace.tick_s)
+
+    def _note(self, reports: Sequence[DroneTelemetryReported]) -> None:
+        for report in reports:
+            news = (report.delivery_id, report.activity)
+            if self._noted.get(report.drone_id) != news:
+                self._noted[report.drone_id] = news
+                log.info(
+                    "drone_activity",
+                    drone_id=str(report.drone_id),
+                    activity=report.activity.value,
+                    delivery_id=report.delivery_id and str(report.delivery_id),
+                    battery_percent=round(report.battery_percent),
+                )
 
     async def _hand_over(self, order: Order) -> None:
         await asyncio.sleep(self._pace.handover_s)
