@@ -57,7 +57,7 @@ def test_partition_queues_lose_nothing_and_keep_order() -> None:
                 "x-dead-letter-routing-key": subscription.name,
                 "x-dead-letter-strategy": "at-least-once",
                 "x-overflow": "reject-publish",
-                "x-delivery-limit": 20,
+                "x-delivery-limit": 100,
             }
 
 
