@@ -18,9 +18,9 @@ from shared_contracts.domain_types import DeliveryStage
 REQUESTS = "/api/v1/deliveryrequests"
 DELIVERIES = "/api/v1/deliveries"
 TIMEOUT_S = 15.0
-CHANGES_AT_ONCE = 16
-CONNECTIONS = CHANGES_AT_ONCE + 4
-"""Some are left for following what becomes of the requests."""
+SUBMISSIONS_AT_ONCE = 14
+CONNECTIONS = SUBMISSIONS_AT_ONCE + 10
+"""Some are left for those who follow, cancel or reschedule while others still submit."""
 PAGE_LENGTH = 200
 
 
@@ -46,7 +46,7 @@ class Customers:
         self._ingestion = ingestion
         self._delivery = delivery
         self._outage_limit_s = outage_limit_s
-        self._slots = asyncio.Semaphore(CHANGES_AT_ONCE)
+        self._submitting = asyncio.Semaphore(SUBMISSIONS_AT_ONCE)
 
     @classmethod
     @asynccontextmanager
@@ -65,7 +65,8 @@ class Customers:
 
     async def submit(self, owner_id: str, key: str, body: Mapping[str, Any]) -> Accepted:
         """Ask for a delivery. Raises Refused with the problem, Outage."""
-        response = await self._ask(self._ingestion, "POST", REQUESTS, _caller(owner_id, key), json=dict(body))
+        async with self._submitting:
+            response = await self._ask(self._ingestion, "POST", REQUESTS, _caller(owner_id, key), json=dict(body))
         return Accepted(
             delivery_id=response.json()["delivery_id"], is_replay=response.headers.get("Idempotency-Replayed") == "true"
         )
@@ -107,10 +108,9 @@ class Customers:
     async def _ask(
         self, client: httpx.AsyncClient, method: str, path: str, headers: dict[str, str], **options: Any
     ) -> httpx.Response:
-        async with self._slots:
-            answer = await outlast(
-                lambda: request(client, method, path, headers=headers, **options), limit_s=self._outage_limit_s
-            )
+        answer = await outlast(
+            lambda: request(client, method, path, headers=headers, **options), limit_s=self._outage_limit_s
+        )
         return _accepted(answer)
 
 
