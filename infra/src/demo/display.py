@@ -59,8 +59,9 @@ async def _print_lines(console: Console, progress: Progress, started_at: float) 
 
 def summary(progress: Progress, elapsed_s: float) -> str:
     """Where the run stands, without what the table shows."""
+    phase = progress.phase or ("landing" if progress.ended else "getting ready")
     line = (
-        f"{elapsed_s:5.1f} s  {progress.phase or 'getting ready'}: "
+        f"{elapsed_s:5.1f} s  {phase}: "
         f"{progress.accepted + progress.refused} of {len(progress.cases)} sent, {progress.ended} ended; "
         f"{progress.drones_under_way} of {progress.drones} drones under way, {progress.reports_sent} reports"
     )

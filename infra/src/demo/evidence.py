@@ -88,7 +88,7 @@ class WishFact:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All of it. Nothing in it is younger than the call that gathered it began."""
+    """All of it, each part as it was when it was looked at."""
 
     accepted: frozenset[UUID] = frozenset()
     """The requests of this run that were answered 202."""
@@ -139,6 +139,9 @@ _HELD = "SELECT (SELECT count(*) FROM held_message) + (SELECT count(*) FROM cras
 
 Fact = TypeVar("Fact")
 
+_OUTAGES = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError)
+"""The connection broke, the server stops or is starting."""
+
 
 async def gather_evidence(
     endpoints: StackEndpoints,
@@ -171,7 +174,7 @@ async def gather_evidence(
             queues=queues,
             dead_letters=await depths(endpoints, [one.dead_letter_queue for one in SUBSCRIPTIONS]),
         )
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
+    except (*_OUTAGES, OSError, TimeoutError) as error:
         raise Outage(f"database: {type(error).__name__} {error}") from error
     finally:
         for connection in connections.values():

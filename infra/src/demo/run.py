@@ -16,7 +16,7 @@ from demo.kinds import HEAVY_REQUESTS, Kind
 from demo.listening import Mailbox, Tap
 from demo.progress import Progress
 from demo.scenario import OWNERS, plan_requests
-from demo.scripts import BOOKED, Customer, Recipients
+from demo.scripts import Customer, Recipients
 from fleet_simulator.assembly import simulator_at
 from fleet_simulator.designs import FleetPlan
 from fleet_simulator.flight import Rules
@@ -168,7 +168,7 @@ class _Run:
             async with asyncio.timeout(BOOKING_LIMIT_S):
                 for customer in people:
                     await customer.has_submitted.wait()
-                    await follower.until(customer.case, lambda status: status.stage in BOOKED)
+                    await follower.until(customer.case, lambda status: status.stage is not DeliveryStage.PENDING)
 
     async def _settle(self, tap: Tap, mailbox: Mailbox) -> list[Verdict]:
         """Judge again and again until everything holds or the time for it is over."""

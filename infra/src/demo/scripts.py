@@ -61,7 +61,7 @@ class Customer:
         body = self.case.request.body(datetime.now(UTC))
         try:
             if self.case.kind is Kind.SENT_TWICE:
-                self.case.delivery_id = await self._submit_twice(body)
+                await self._submit_twice(body)
             else:
                 self.case.delivery_id = (await self._submit(body)).delivery_id
         except Refused as refusal:
@@ -115,12 +115,13 @@ class Customer:
     async def _submit(self, body: Mapping[str, object]) -> Accepted:
         return await self._customers.submit(self.owner_id, self._key, body)
 
-    async def _submit_twice(self, body: Mapping[str, object]) -> UUID:
+    async def _submit_twice(self, body: Mapping[str, object]) -> None:
         # Every other one sends both at the same moment.
         if self.case.request.number % 2:
             first, second = await asyncio.gather(self._submit(body), self._submit(body))
         else:
             first, second = await self._submit(body), await self._submit(body)
+        self.case.delivery_id = first.delivery_id
         if first.delivery_id == second.delivery_id and (first.is_replay or second.is_replay):
             self.case.seen.add(Seen.REPLAY)
         try:
@@ -128,7 +129,6 @@ class Customer:
         except Refused as refusal:
             if (refusal.status, refusal.problem) == (422, "idempotency-key-reused"):
                 self.case.seen.add(Seen.KEY_REUSE_REFUSED)
-        return first.delivery_id
 
     async def _reschedule_in_time(self, delivery_id: UUID) -> None:
         # Every other one asks before package and drone are there, when the wish has to be kept.
