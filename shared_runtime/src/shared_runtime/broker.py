@@ -29,6 +29,11 @@ async def connect(url: str, name: str) -> AbstractConnection:
         )
 
 
+def is_open(connection: AbstractConnection) -> bool:
+    """Whether the connection can be used. Its `is_closed` is true only when somebody called `close`."""
+    return connection.connected.is_set() and not connection.is_closed
+
+
 async def close_quietly(resource: AbstractConnection | AbstractChannel) -> None:
     """Close a connection or channel, which may be broken already: there is nothing left to do with it."""
     try:

@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from aio_pika.exceptions import ChannelClosed, DeliveryError
 
 from shared_runtime.backlog import Fate, Outcome
-from shared_runtime.broker import BrokerUnavailable, close_quietly, connect
+from shared_runtime.broker import BrokerUnavailable, close_quietly, connect, is_open
 from shared_runtime.errors import text_of
 from shared_runtime.outbox import Outgoing
 from shared_runtime.supervision import was_cancelled
@@ -37,7 +37,7 @@ class Publisher:
     @property
     def has_lost_its_channel(self) -> bool:
         """Whether the broker has closed the channel and kept the connection: it objects to what was published."""
-        return not self.is_connected and self._connection is not None and not self._connection.is_closed
+        return not self.is_connected and self._connection is not None and is_open(self._connection)
 
     async def ensure_connected(self) -> None:
         """Open what is not open. Raises BrokerUnavailable."""
@@ -45,7 +45,7 @@ class Publisher:
             return
         self._exchanges.clear()
         try:
-            if self._connection is None or self._connection.is_closed:
+            if self._connection is None or not is_open(self._connection):
                 self._connection = await connect(self._broker_url, f"{self._name} publisher")
             self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         except (Exception, asyncio.CancelledError) as error:

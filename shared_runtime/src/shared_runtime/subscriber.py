@@ -10,7 +10,7 @@ import structlog
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from shared_runtime.broker import close_quietly, connect
+from shared_runtime.broker import close_quietly, connect, is_open
 from shared_runtime.errors import text_of
 from shared_runtime.lane import Lane
 from shared_runtime.messages import MessageProcessor
@@ -54,7 +54,7 @@ class Subscriber:
         """
         connection = self._connection = await connect(self._broker_url, self._name)
         try:
-            while not connection.is_closed:
+            while is_open(connection):
                 missing = [] if self._is_stopping else [lane for lane in self.lanes if not lane.is_attached]
                 await asyncio.gather(*(self._attach(lane, connection) for lane in missing))
                 await asyncio.sleep(WATCH_INTERVAL_S)
@@ -94,5 +94,5 @@ class Subscriber:
 
     async def _close(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None and not connection.is_closed:
+        if connection is not None:
             await close_quietly(connection)
