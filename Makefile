@@ -26,7 +26,7 @@ help: ## Show this list
 	@echo
 	@echo "  STACK=local|compose chooses where up, down, logs and status run (here: $(STACK)); PORT_BASE=8081 the ports."
 
-demo: .venv/.synced ## Start the suite, fly a few deliveries, explain what happens, stop
+demo: .venv/.synced ## Start everything, fly 200 requests, check every promise, stop
 	@$(PY) -m demo
 
 test: .venv/.synced ## Run all tests (real RabbitMQ and PostgreSQL)
