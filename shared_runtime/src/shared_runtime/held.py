@@ -65,6 +65,7 @@ _HEAD = """
 SELECT position, subscription, attributes, data, attempts, begun, first_failed_at, error, due_at FROM held_message
 WHERE subscription = $1 AND session_id = $2 ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED
 """
+_LOCK = "SELECT position FROM held_message WHERE position = $1 FOR UPDATE"
 _FIRST = """
 SELECT min(position) FROM held_message WHERE subscription = $1 AND session_id = $2
 """
@@ -122,6 +123,11 @@ async def head(connection: asyncpg.Connection, subscription: str, session_id: st
         error=record["error"],
         due_at=record["due_at"],
     )
+
+
+async def lock(connection: asyncpg.Connection, message: HeldMessage) -> bool:
+    """Wait for whoever looks at the message at the moment. Returns whether it is still there."""
+    return await connection.fetchval(_LOCK, message.position) is not None
 
 
 async def begin(connection: asyncpg.Connection, message: HeldMessage, until: datetime) -> None:

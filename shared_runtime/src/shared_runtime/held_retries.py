@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -34,10 +35,9 @@ class HeldSource(Source):
 
     async def admit(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Job]:
         self.goes_on = False
-        found = await held.head(connection, self.name, self._head.envelope.session_id)
-        if found is None or found.position != self._head.position:
+        if not await held.lock(connection, self._head):
             return []
-        job = self._subscription.job_for(found.envelope, now)
+        job = self._subscription.job_for(self._head.envelope, now)
         job.error = job.error or self._error
         return [job]
 
@@ -74,6 +74,15 @@ class HeldRetries:
         self._processor = processor
         consumer = processor.consumer
         self._sources = {one.name: SubscriptionSource(consumer, one) for one in consumer.subscriptions}
+        self._attempt_in_hand = asyncio.Lock()
+        self._is_stopping = False
+
+    async def finish(self, timeout_s: float) -> None:
+        """Begin no more attempts, and wait for the end of the one in hand: it would count as one that never ended."""
+        self._is_stopping = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), self._attempt_in_hand:
+                pass
 
     async def run(self) -> None:
         """Look for due sessions for ever."""
@@ -91,10 +100,12 @@ class HeldRetries:
     async def _retry(self, subscription: SubscriptionSource, session_id: str) -> int:
         """Try the messages of the session until one has to wait. Returns how many were tried."""
         attempts = 0
-        while (head := await self._begin(subscription, session_id)) is not None:
-            attempts += 1
-            if not await self._attempt(subscription, head, crash_of(head.begun)):
-                break
+        goes_on = True
+        while goes_on and not self._is_stopping:
+            async with self._attempt_in_hand:
+                head = await self._begin(subscription, session_id)
+                goes_on = head is not None and await self._attempt(subscription, head, crash_of(head.begun))
+            attempts += head is not None
         return attempts
 
     async def _begin(self, subscription: SubscriptionSource, session_id: str) -> HeldMessage | None:

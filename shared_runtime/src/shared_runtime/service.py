@@ -54,13 +54,14 @@ class Service:
         self.processor = Processor(self.consumer, self.database, self.relay, self.tracing)
         self.commands = Commands(self.processor)
         self.subscriber = Subscriber(self.processor, settings.broker_url)
+        self.held_retries = HeldRetries(self.processor)
         self.relay.start(self.supervisor)
         self.supervisor.start("commands", self.commands.run)
         self.supervisor.start("subscriber", self.subscriber.run)
         for lane in self.subscriber.lanes:
             self.supervisor.start(f"lane {lane.queue}", lane.run)
         if self.consumer.subscriptions:
-            self.supervisor.start("held-retries", HeldRetries(self.processor).run)
+            self.supervisor.start("held-retries", self.held_retries.run)
             self.supervisor.start("inbox-prune", self._prune_loop)
         for due in self.consumer.due_columns:
             self.supervisor.start(f"due {due.state.__name__}.{due.column}", Deadlines(self.processor, due).run)
@@ -81,7 +82,7 @@ class Service:
         def left_s(share: float) -> float:
             return max(0.1, share * (end - clock.time()))
 
-        await self.subscriber.finish(left_s(0.5))
+        await asyncio.gather(self.subscriber.finish(left_s(0.5)), self.held_retries.finish(left_s(0.5)))
         await self.supervisor.stop(but=Relay.LOOPS, timeout_s=left_s(0.25))
         self.commands.refuse_waiting()
         await self.relay.drain(left_s(0.5))

@@ -16,6 +16,13 @@ def site(servers: LocalServers, request: pytest.FixtureRequest) -> Iterator[Site
         yield site
 
 
+@pytest.fixture
+def own_site(servers: LocalServers, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """The same, for one test alone."""
+    with Site.made(servers, request.module.__name__) as site:
+        yield site
+
+
 @pytest_asyncio.fixture(scope="module")
 async def world(site: Site) -> AsyncIterator[World]:
     """The service, running in this process, and everything around it."""
