@@ -63,11 +63,11 @@ def write(path: Path, content: str) -> None:
     """Write a file for its owner and group, whole or not at all."""
     draft = path.with_name(f".{path.name}.draft")
     draft.unlink(missing_ok=True)
-    draft.touch(0o440)
-    draft.chmod(0o640)
+    draft.touch(0o640)
     draft.write_text(content)
     draft.chmod(0o440)
     draft.replace(path)
 
 
-main()
+if __name__ == "__main__":
+    main()

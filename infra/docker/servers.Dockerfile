@@ -11,8 +11,8 @@ CMD ["python", "/app/make_secrets.py"]
 
 FROM postgres:17 AS postgres
 COPY --chmod=0555 infra/postgres/make_databases.sh infra/postgres/database.sql /app/
-# Becomes a file system in memory, which belongs to root and has the mode of the folder that it covers.
-RUN chmod 1777 /run/postgresql
+# A volume that is new takes over owner and mode of the folder that it covers, a file system in memory the mode only.
+RUN install -d -o postgres -g postgres -m 1777 /var/lib/postgresql/data /run/postgresql
 USER postgres
 
 FROM rabbitmq:4-management AS rabbitmq
