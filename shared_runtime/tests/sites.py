@@ -55,7 +55,7 @@ class Site:
                 process.stop()
 
     def settings(self, **changes: Any) -> ServiceSettings:
-        return ServiceSettings(database_url=self.database_url, broker_url=self.broker_url, **changes)
+        return ServiceSettings(**{"database_url": self.database_url, "broker_url": self.broker_url} | changes)
 
     def app(self, **changes: Any) -> FastAPI:
         return create_app(consumer, self.settings(**changes), routers=[router], title="Journals")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from contextlib import AsyncExitStack
 from random import Random
 
 from journal_service.messages import Entry
@@ -104,3 +105,21 @@ async def test_the_order_survives_processes_that_come_and_go(world: World, site:
         await is_in_order(world, expected)
         stop.set()
     assert sum(other.result() for other in others) >= 2
+
+
+async def test_a_process_that_stops_is_not_overtaken_by_its_successor(own_site: Site) -> None:
+    """It has taken one message, and the broker has handed it more, when it is told to stop."""
+    async with World.around(own_site, runs=False) as world, AsyncExitStack() as successor:
+        session = a_session(partition=0)
+        async with running(own_site.app()):
+            await world.send(Entry(session=session, number=0, how="sleep 0.5"))
+
+            async def is_busy() -> int:
+                return await world.database.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' AND query LIKE '%FOR UPDATE%'"
+                )
+
+            await eventually(is_busy, interval_s=0.002)
+            await world.send(*(Entry(session=session, number=number) for number in range(1, 60)))
+            await successor.enter_async_context(running(own_site.app()))
+        await world.has(session, *range(60))

@@ -21,6 +21,8 @@ consumer = Consumer("journal", [ENTRIES], [RowStore(Journal, JournalRow), RowSto
 attempts: Counter[tuple[str, int]] = Counter()
 """How often this process has called the handler, by session and number."""
 ticks: list[float] = []
+fail_at_ticks: set[int] = set()
+"""Which of the ticks are to fail."""
 
 
 @consumer.handles(Entry, loads=[loaded_by(Journal, lambda entry: entry.session)])
@@ -151,5 +153,5 @@ async def load_failure(connection: asyncpg.Connection, _ticks: object) -> list[J
 def on_tick(_tick: Tick, _work: UnitOfWork) -> None:
     """Count."""
     ticks.append(time.monotonic())
-    if len(ticks) == 2:
-        raise ValueError("the second tick fails")
+    if len(ticks) in fail_at_ticks:
+        raise ValueError("this tick fails")

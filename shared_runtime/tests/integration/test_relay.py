@@ -1,0 +1,179 @@
+"""What is committed is published, in the order of each session, whatever the broker says to it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from journal_service.messages import NOTES, Entry, Misdirected, Noted, Unheard
+from sites import Site, World, a_session, entries
+
+from shared_contracts.topology import PARTITIONS
+from shared_runtime import relay
+from shared_runtime.partition import partition_of
+from shared_runtime.testing import eventually, running
+
+UNREACHABLE = "amqp://nobody:nothing@127.0.0.1:1/"
+
+
+async def problems_of(world: World) -> dict[str, str]:
+    problems: dict[str, str] = (await world.http.get("/health/ready")).json()["problems"]
+    return problems
+
+
+async def all_is_published(world: World) -> None:
+    async def is_empty() -> bool:
+        return await world.database.fetchval("SELECT count(*) FROM outbox") == 0
+
+    await eventually(is_empty)
+
+
+@asynccontextmanager
+async def unbound(world: World, session: str) -> AsyncIterator[str]:
+    """The listener's queue for the session gets nothing inside the block."""
+    partition = partition_of(session, PARTITIONS)
+    queue = await world.broker.channel.get_queue(NOTES.queue(partition), ensure=False)
+    key = f"{Noted.message_type}.{partition}"
+    await queue.unbind(str(NOTES.topic), key)
+    yield f"{NOTES.topic}/{key}"
+    await queue.bind(str(NOTES.topic), key)
+
+
+async def test_rows_are_deleted_when_the_broker_has_confirmed(world: World) -> None:
+    session = a_session()
+    await world.send(*entries(session, range(5)))
+    await world.has(session, *range(5))
+    await all_is_published(world)
+
+
+async def test_an_unroutable_message_is_kept_and_delivered_when_its_route_is_back(world: World) -> None:
+    session, other = a_session(partition=0), a_session(partition=1)
+    async with unbound(world, session) as route:
+        await world.send(*entries(session, [1, 2]))
+
+        async def says_so() -> bool:
+            return route in (await problems_of(world)).get("routes", "")
+
+        await eventually(says_so)
+        await world.send(*entries(session, [3]), *entries(other, [1]))
+        await world.has(other, 1)
+        assert await world.heard(session) == []
+        assert await world.database.fetchval("SELECT count(*) FROM outbox") >= 2
+    await world.has(session, 1, 2, 3)
+    await all_is_published(world)
+
+    async def is_ready() -> bool:
+        return not await problems_of(world)
+
+    await eventually(is_ready)
+
+
+async def test_what_follows_an_unroutable_message_in_its_session_waits_for_it(world: World) -> None:
+    """Another type on the same exchange, whose route is open all the time."""
+    session, other = a_session(partition=2), a_session(partition=2)
+    await world.send(Entry(session=session, number=1, how="publish-unheard"), *entries(session, [2, 3]))
+    await world.send(*entries(other, [1]))
+    await world.has(other, 1)
+
+    async def is_refused() -> bool:
+        return f"{NOTES.topic}/{Unheard.message_type}.2" in world.service.relay.refused_routes
+
+    await eventually(is_refused)
+    assert await world.heard(session) == [1], "the one before it is out"
+    queue = await world.broker.channel.get_queue(NOTES.queue(2), ensure=False)
+    await queue.bind(str(NOTES.topic), f"{Unheard.message_type}.2")
+
+    async def everything() -> bool:
+        return await world.heard(session) == [1, 1, 2, 3]
+
+    await eventually(everything)
+    types = [event.type for event in await world.noted.of_session(session)]
+    assert types == [Noted.message_type, Unheard.message_type, Noted.message_type, Noted.message_type]
+    await all_is_published(world)
+
+
+async def test_an_exchange_that_is_missing_stops_nobody_else(world: World) -> None:
+    """The broker answers with the end of the channel, which takes everything down that is under way with it."""
+    bad = [a_session() for _ in range(3)]
+    others = [a_session() for _ in range(20)]
+    await world.send(*(Entry(session=session, number=1, how="publish-nowhere") for session in bad))
+    await world.send(*(Entry(session=session, number=1) for session in others))
+    await asyncio.gather(*(world.has(session, 1) for session in [*others, *bad]))
+
+    async def says_so() -> bool:
+        return f"{Misdirected.topic}/{Misdirected.message_type}" in (await problems_of(world)).get("routes", "")
+
+    await eventually(says_so)
+    exchange = await world.broker.channel.declare_exchange(Misdirected.topic, "topic", durable=True)
+    queue = await world.broker.channel.get_queue(NOTES.queue(0), ensure=False)
+    await queue.bind(exchange, f"{Misdirected.message_type}.*")
+
+    async def arrived() -> bool:
+        heard = [await world.noted.of_session(session) for session in bad]
+        return all([event.type for event in events].count(Misdirected.message_type) == 1 for events in heard)
+
+    await eventually(arrived)
+    await all_is_published(world)
+
+
+async def test_a_small_memory_changes_nothing_but_the_speed(own_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "MAX_IN_MEMORY", 5)
+    monkeypatch.setattr(relay, "READ_LIMIT", 3)
+    monkeypatch.setattr(relay, "MAX_ROUND", 2)
+    sessions = [a_session() for _ in range(15)]
+    async with World.around(own_site) as world:
+        for first in range(0, 30, 3):
+            await asyncio.gather(*(world.send(*entries(session, range(first, first + 3))) for session in sessions))
+        await asyncio.gather(*(world.has(session, *range(30), timeout_s=30) for session in sessions))
+        await all_is_published(world)
+
+
+async def test_what_a_process_left_behind_goes_out_before_anything_new(own_site: Site) -> None:
+    session = a_session()
+    isolated = own_site.app(broker_url=UNREACHABLE, stop_timeout_s=1.0)
+    async with running(isolated, wait_ready=False) as client:
+        for number in range(20):
+            response = await client.post(f"/api/v1/journals/{session}", json={"number": number})
+            assert response.status_code == 201
+        # It has no connection to the broker, and says so.
+        problems = (await client.get("/health/ready")).json()["problems"]
+        assert problems["publisher"] == "not connected to the broker"
+        assert problems["consumers"].startswith("missing on ")
+    async with World.around(own_site) as world:
+        response = await world.http.post(f"/api/v1/journals/{session}", json={"number": 20})
+        assert response.status_code == 201
+        await world.has(session, *range(21))
+        await all_is_published(world)
+
+
+async def test_what_a_dead_process_left_behind_is_found_by_one_that_lives(
+    own_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "LEFT_BEHIND_AFTER_S", 0.5)
+    monkeypatch.setattr(relay, "SWEEP_INTERVAL_S", 0.1)
+    session = a_session()
+    async with World.around(own_site) as world:
+        isolated = own_site.app(broker_url=UNREACHABLE, stop_timeout_s=0.5)
+        async with running(isolated, wait_ready=False) as client:
+            for number in range(3):
+                await client.post(f"/api/v1/journals/{session}", json={"number": number})
+        await world.has(session, 0, 1, 2)
+        await all_is_published(world)
+
+
+async def test_a_lost_connection_costs_the_publisher_nothing_but_time(world: World) -> None:
+    sessions = [a_session() for _ in range(10)]
+
+    async def disturb() -> None:
+        for _ in range(5):
+            connection = world.service.relay._publisher._connection
+            if connection is not None:
+                await connection.close()
+            await asyncio.sleep(0.1)
+
+    disturbance = asyncio.create_task(disturb())
+    for number in range(20):
+        await asyncio.gather(*(world.send(Entry(session=session, number=number)) for session in sessions))
+    await disturbance
+    await asyncio.gather(*(world.has(session, *range(20)) for session in sessions))
+    await all_is_published(world)
