@@ -20,6 +20,9 @@ ADMIN_USER = "admin"
 FLEET_USER = "fleet"
 DELIVERY_LIMIT = 100
 """Redeliveries before the broker itself dead-letters a message: a safety net far above the runtime's own attempts."""
+NO_DELIVERY_LIMIT = 1_000_000_000
+"""For dead letters, which may be looked at and put back for ever: RabbitMQ 4 would drop them after 20 times, and before
+RabbitMQ 4 there is no value for "never"."""
 
 Definition = dict[str, Any]
 
@@ -132,7 +135,12 @@ def _queues(subscription: Subscription, vhost: str) -> Iterable[Definition]:
     }
     for name in subscription.queues:
         yield _queue(name, vhost, partition_arguments)
-    yield _queue(subscription.dead_letter_queue, vhost, {"x-queue-type": "quorum", "x-overflow": "reject-publish"})
+    dead_letter_arguments = {
+        "x-queue-type": "quorum",
+        "x-overflow": "reject-publish",
+        "x-delivery-limit": NO_DELIVERY_LIMIT,
+    }
+    yield _queue(subscription.dead_letter_queue, vhost, dead_letter_arguments)
 
 
 def _queue(name: str, vhost: str, arguments: Definition) -> Definition:
