@@ -206,7 +206,7 @@ def test_taken_port_of_a_service_is_told_before_anything_is_started(tmp_path: Pa
 @pytest.mark.parametrize(("how", "when"), [(signal.SIGINT, "while starting"), (signal.SIGTERM, "when up")])
 def test_foreground_stack_ends_in_order_when_asked_to(tmp_path: Path, how: signal.Signals, when: str) -> None:
     folder = tmp_path / "stack"
-    arguments = [sys.executable, "-c", FOREGROUND, "run", "--data", str(folder)]
+    arguments = [sys.executable, "-c", FOREGROUND, "run", "--no-fleet", "--data", str(folder)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as stack:
         sign = "postgresql" if when == "while starting" else "rabbitmq"
         wait_for(lambda: stack.poll() is not None or _is_ready(folder, sign))
@@ -226,7 +226,7 @@ def _is_ready(folder: Path, name: str) -> bool:
 
 def test_foreground_stack_ends_with_any_of_its_parts(tmp_path: Path) -> None:
     folder = tmp_path / "stack"
-    arguments = [sys.executable, "-c", FOREGROUND, "run", "--data", str(folder)]
+    arguments = [sys.executable, "-c", FOREGROUND, "run", "--no-fleet", "--data", str(folder)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as stack:
         wait_for(lambda: stack.poll() is not None or _is_ready(folder, "rabbitmq"))
         [postgres] = [record.pid for record in read_records(StackFolder(folder)) if record.name == "postgresql"]
