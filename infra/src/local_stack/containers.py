@@ -2,13 +2,14 @@
 
 import secrets
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
 import httpx
 from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+from testcontainers.core.wait_strategies import ExecWaitStrategy
 
 from local_stack.broker_definitions import ADMIN_USER, broker_definitions
 from local_stack.errors import StackError
@@ -29,32 +30,32 @@ class ContainerServers:
             .with_env("POSTGRES_PASSWORD", self._password)
             .with_exposed_ports(5432)
             .with_command(["postgres", "-c", "max_connections=200"])
-            .waiting_for(LogMessageWaitStrategy("database system is ready to accept connections", times=2))
+            # Over TCP: the server that only prepares a new data folder listens on a socket.
+            .waiting_for(ExecWaitStrategy(["pg_isready", "--quiet", "--host", "127.0.0.1", "--username", "postgres"]))
         )
         self._rabbitmq = (
             DockerContainer(RABBITMQ_IMAGE)
             .with_env("RABBITMQ_DEFAULT_USER", ADMIN_USER)
             .with_env("RABBITMQ_DEFAULT_PASS", self._password)
             .with_exposed_ports(5672, MANAGEMENT_PORT)
-            .waiting_for(LogMessageWaitStrategy("Server startup complete"))
+            # The last thing that it does: the management interface answers before.
+            .waiting_for(ExecWaitStrategy(["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/5672"]))
         )
+        self._running = ExitStack()
 
     def __enter__(self) -> Self:
-        self._postgres.start()
-        try:
-            self._rabbitmq.start()
-        except BaseException:
-            self._postgres.stop()
-            raise
+        with ExitStack() as running:
+            for container in (self._postgres, self._rabbitmq):
+                # Also when it exists but never gets ready.
+                running.callback(container.stop)
+                container.start()
+            self._running = running.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        try:
-            self._rabbitmq.stop()
-        finally:
-            self._postgres.stop()
+        self._running.close()
 
     def create_database(self, name: str) -> str:
         """A fresh database. Returns the owner's URL. Raises StackError with what the server said."""
