@@ -130,7 +130,9 @@ class World:
 
     @classmethod
     @asynccontextmanager
-    async def around(cls, site: Site, *, runs: bool = True, **settings: Any) -> AsyncIterator["World"]:
+    async def around(
+        cls, site: Site, *, runs: bool = True, wait_ready: bool = True, **settings: Any
+    ) -> AsyncIterator["World"]:
         """The outside of a site, with the service running in this process unless told otherwise."""
         async with AsyncExitStack() as stack:
             broker = await stack.enter_async_context(Broker.connected(site.broker_url))
@@ -140,7 +142,7 @@ class World:
             world = cls(site, broker, database, noted, letters)
             if runs:
                 world.app = site.app(**settings)
-                world.client = await stack.enter_async_context(running(world.app))
+                world.client = await stack.enter_async_context(running(world.app, wait_ready=wait_ready))
             yield world
 
     @property
@@ -211,6 +213,17 @@ class World:
             return await self.database.fetchval("SELECT 1 FROM inbox WHERE message_id = $1", envelope.id)
 
         await eventually(is_in_inbox)
+
+    async def is_in_hand(self) -> None:
+        """Wait until a handler is at work: its transaction has loaded, and not saved yet."""
+
+        async def look() -> bool:
+            return await self.database.fetchval(
+                "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() "
+                "AND state LIKE 'idle in%' AND query LIKE '%FOR UPDATE%'"
+            )
+
+        await eventually(look, interval_s=0.002)
 
     async def held(self, session: str) -> list[asyncpg.Record]:
         """The session's held messages."""

@@ -22,7 +22,7 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, *, name: str, max_connections: int) -> "Database":
-        """Make a pool, which connects when it is first used. Raises ValueError for a URL that is none."""
+        """Make a pool, which connects when it is first used."""
         pool = await asyncpg.create_pool(
             url,
             min_size=0,

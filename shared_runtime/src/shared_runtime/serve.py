@@ -1,5 +1,6 @@
 """Run a service: `python -m shared_runtime.serve package_service`."""
 
+import gc
 import importlib
 import signal
 import sys
@@ -8,6 +9,8 @@ from types import FrameType
 import uvicorn
 
 STARTUP_FAILED = 3
+GARBAGE_COLLECTION_THRESHOLD = 20_000
+"""Objects made, less those freed, between two looks for cycles."""
 HTTP_SHARE_OF_STOP = 0.25
 """How much of the time for stopping requests may take that are being answered."""
 
@@ -41,6 +44,11 @@ def main() -> None:
     # as if it had been killed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    # What the imports made stays for good, and most of what a message makes is gone with it: looking for cycles after
+    # every 700 new objects finds next to none and costs several per cent of the time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_COLLECTION_THRESHOLD, 20, 20)
     server.run()
     sys.exit(0 if server.started else STARTUP_FAILED)
 

@@ -42,10 +42,7 @@ class Service:
         self._stopping = False
 
     async def start(self) -> None:
-        """Begin to work. Database and broker may come later: until then the service is not ready.
-
-        Raises ValueError for a database URL that is none.
-        """
+        """Begin to work. Database and broker may come later: until then the service is not ready."""
         settings = self.settings
         self.database = await Database.open(
             settings.database_url, name=self.consumer.service, max_connections=settings.database_connections

@@ -14,17 +14,21 @@ class DatabaseSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        frozen=True, use_attribute_docstrings=True, secrets_dir=os.environ.get("SECRETS_FOLDER")
+        frozen=True,
+        use_attribute_docstrings=True,
+        secrets_dir=os.environ.get("SECRETS_FOLDER"),
+        # URLs hold passwords.
+        hide_input_in_errors=True,
     )
 
-    database_url: str
+    database_url: str = Field(pattern="^postgres(ql)?://")
     """`postgresql://user:password@host:port/database`."""
 
 
 class ServiceSettings(DatabaseSettings):
     """Settings that every service has."""
 
-    broker_url: str
+    broker_url: str = Field(pattern="^amqps?://")
     """`amqp://user:password@host:port/virtual-host`."""
     host: str = "127.0.0.1"
     """The address that HTTP listens on."""

@@ -113,13 +113,7 @@ async def test_a_process_that_stops_is_not_overtaken_by_its_successor(own_site: 
         session = a_session(partition=0)
         async with running(own_site.app()):
             await world.send(Entry(session=session, number=0, how="sleep 0.5"))
-
-            async def is_busy() -> int:
-                return await world.database.fetchval(
-                    "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' AND query LIKE '%FOR UPDATE%'"
-                )
-
-            await eventually(is_busy, interval_s=0.002)
+            await world.is_in_hand()
             await world.send(*(Entry(session=session, number=number) for number in range(1, 60)))
             await successor.enter_async_context(running(own_site.app()))
         await world.has(session, *range(60))

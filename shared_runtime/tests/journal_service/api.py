@@ -4,7 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import text
+from sqlalchemy import func
 from sqlmodel import col, select
 
 from journal_service.consumers import Append
@@ -45,7 +45,7 @@ async def get_page(size: int, reads: ReadSession) -> list[UUID]:
 
 @router.get("/slow")
 async def read_slowly(reads: ReadSession, seconds: float) -> str:
-    await reads.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": seconds})
+    await reads.exec(select(func.pg_sleep(seconds)))
     return "read"
 
 
