@@ -24,10 +24,10 @@ PACKAGES := shared_contracts shared_runtime ingestion package_service drone_sche
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  STACK=local|compose chooses where up, down, logs and status run (here: $(STACK)); PORT_BASE=8081 the ports."
+	@echo "  STACK=local|compose chooses where demo, up, down, logs and status run (here: $(STACK)); PORT_BASE=8081 the ports."
 
-demo: .venv/.synced ## Start everything, fly 200 requests, check every promise, stop
-	@$(PY) -m demo
+demo: ## Start everything, fly 200 requests, check every promise, stop
+	@$(MAKE) demo-$(STACK)
 
 test: .venv/.synced ## Run all tests (real RabbitMQ and PostgreSQL)
 	@$(PY) -m pytest
@@ -65,7 +65,10 @@ status: ## Show what runs, where, and whether it is ready
 compose-test: .venv/.synced ## Build the containers, check what they promise, remove them again
 	@$(PY) -m pytest infra/tests/compose/check_stack.py
 
-.PHONY: up-local down-local logs-local status-local up-compose down-compose logs-compose status-compose
+.PHONY: demo-local up-local down-local logs-local status-local demo-compose up-compose down-compose logs-compose status-compose
+
+demo-local: .venv/.synced
+	@STACK=local $(PY) -m demo
 
 up-local: .venv/.synced
 	@$(PY) -m local_stack up
@@ -79,17 +82,21 @@ logs-local: .venv/.synced
 status-local: .venv/.synced
 	@$(PY) -m local_stack status || true
 
+demo-compose:
+	@infra/docker/demo.sh
+
+# The gateway, where ingestion is without containers.
 up-compose:
-	@docker compose up -d --build --wait
+	@GATEWAY_ADDRESS=$${GATEWAY_ADDRESS:-127.0.0.1:$${PORT_BASE:-8081}} docker compose --profile demo up -d --build --wait
 
 down-compose:
-	@docker compose down
+	@docker compose --profile demo down
 
 logs-compose:
-	@docker compose logs --tail 50
+	@docker compose --profile demo logs --tail 50
 
 status-compose:
-	@docker compose ps
+	@docker compose --profile demo ps
 
 # The two stamps make a second run work without the network.
 .tools/.uv-$(UV_VERSION):

@@ -32,11 +32,16 @@ def main() -> None:
     for user in definitions["users"]:
         user["password_hash"] = password_hash(broker[user["name"]])
     write(ROOT / "rabbitmq" / "definitions.json", json.dumps(definitions))
+    database_urls = {name: f"postgresql://{name}:{database[name]}@postgres:5432/{name}" for name in SERVICES}
+    broker_urls = {user: f"amqp://{user}:{password}@rabbitmq:5672/" for user, password in broker.items()}
     for service in SERVICES:
-        user = service.replace("_", "-")
-        write(ROOT / service / "database_url", f"postgresql://{service}:{database[service]}@postgres:5432/{service}")
-        write(ROOT / service / "broker_url", f"amqp://{user}:{broker[user]}@rabbitmq:5672/")
-    write(ROOT / "fleet_simulator" / "broker_url", f"amqp://fleet:{broker['fleet']}@rabbitmq:5672/")
+        write(ROOT / service / "database_url", database_urls[service])
+        write(ROOT / service / "broker_url", broker_urls[service.replace("_", "-")])
+        # It looks everywhere, to check what has to be true.
+        write(ROOT / "demo" / f"{service}_database_url", database_urls[service])
+    write(ROOT / "fleet_simulator" / "broker_url", broker_urls["fleet"])
+    for user in ("fleet", "admin"):
+        write(ROOT / "demo" / f"{user}_broker_url", broker_urls[user])
     print(f"{len(passwords)} passwords are in place")
 
 

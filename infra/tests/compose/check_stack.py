@@ -76,6 +76,19 @@ def assert_problem(answer: httpx.Response) -> None:
     assert answer.headers["Server"] == "nginx"
 
 
+def assert_confined(name: str, container: dict[str, Any]) -> None:
+    """It has no more rights than it needs, and sees nothing of the machine."""
+    limits = container["HostConfig"]
+    assert container["Config"]["User"] not in {"", "0", "root"}, name
+    assert limits["ReadonlyRootfs"], name
+    assert limits["CapDrop"] == ["ALL"], name
+    assert not limits["CapAdd"], name
+    assert not limits["Privileged"], name
+    assert "no-new-privileges:true" in limits["SecurityOpt"], name
+    assert limits["Memory"] > 0, name
+    assert not [mount for mount in container["Mounts"] if mount["Type"] == "bind"], name
+
+
 def test_every_container_is_up_and_every_step_is_done_when_compose_says_so(stack: ComposeStack) -> None:
     states = {name: container["State"] for name, container in stack.containers().items()}
     assert {name for name, state in states.items() if state["Status"] == "running"} == {
@@ -103,16 +116,15 @@ def test_no_process_runs_as_root(stack: ComposeStack) -> None:
 
 def test_every_container_is_confined(stack: ComposeStack) -> None:
     for name, container in stack.containers().items():
-        limits = container["HostConfig"]
-        assert container["Config"]["User"] not in {"", "0", "root"}, name
-        assert limits["ReadonlyRootfs"], name
-        assert limits["CapDrop"] == ["ALL"], name
-        assert not limits["CapAdd"], name
-        assert not limits["Privileged"], name
-        assert "no-new-privileges:true" in limits["SecurityOpt"], name
-        assert limits["Memory"] > 0, name
-        assert limits["RestartPolicy"]["Name"] == ("on-failure" if name in STEPS else "unless-stopped"), name
-        assert not [mount for mount in container["Mounts"] if mount["Type"] == "bind"], name
+        assert_confined(name, container)
+        restarted = container["HostConfig"]["RestartPolicy"]["Name"]
+        assert restarted == ("on-failure" if name in STEPS else "unless-stopped"), name
+
+
+@pytest.mark.parametrize("name", ["fleet_simulator", "demo"])
+def test_container_of_a_profile_is_confined_too(stack: ComposeStack, name: str) -> None:
+    with stack.created(name) as container:
+        assert_confined(name, container)
 
 
 def test_nothing_but_the_gateway_is_published_and_only_on_loopback(stack: ComposeStack) -> None:
@@ -131,6 +143,25 @@ def test_service_sees_its_own_secrets_and_shows_none(stack: ComposeStack, servic
     seen = stack.python(service, probes.CONTENTS, *NOT_IN_IMAGES)
     assert seen == {
         "secrets": ["broker_url", "database_url"],
+        "modes": ["-r--r-----"],
+        "development_packages": [],
+        "passwords_in_environment": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "secrets"),
+    [
+        ("fleet_simulator", ["broker_url"]),
+        ("demo", sorted(["admin_broker_url", "fleet_broker_url", *(f"{one}_database_url" for one in SERVICES)])),
+    ],
+)
+def test_container_of_a_profile_sees_its_own_secrets_and_shows_none(
+    stack: ComposeStack, name: str, secrets: list[str]
+) -> None:
+    seen = stack.python_instead(name, probes.CONTENTS)
+    assert seen == {
+        "secrets": secrets,
         "modes": ["-r--r-----"],
         "development_packages": [],
         "passwords_in_environment": [],

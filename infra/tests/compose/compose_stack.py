@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ BUILD_TIMEOUT_S = 1_800.0
 START_TIMEOUT_S = 300.0
 COMMAND_TIMEOUT_S = 120.0
 _ENGINE_TIMEOUT_S = 15.0
+_EVERY_CONTAINER = ("--profile", "demo", "--profile", "check")
 
 
 class ComposeStack:
@@ -44,7 +46,7 @@ class ComposeStack:
 
     def build(self) -> None:
         """Build all images from the checkout."""
-        self.compose("--profile", "demo", "build", timeout_s=BUILD_TIMEOUT_S)
+        self.compose(*_EVERY_CONTAINER, "build", timeout_s=BUILD_TIMEOUT_S)
 
     def up(self, *services: str) -> None:
         """Start what is not up, and wait until it is healthy."""
@@ -53,16 +55,31 @@ class ComposeStack:
     def remove(self) -> None:
         """Remove containers, networks, volumes and the images that were built."""
         everything = ("--volumes", "--remove-orphans", "--rmi", "local")
-        self.compose("--profile", "demo", "down", *everything, "--timeout", "5", timeout_s=START_TIMEOUT_S)
+        self.compose(*_EVERY_CONTAINER, "down", *everything, "--timeout", "5", timeout_s=START_TIMEOUT_S)
 
     def python(self, service: str, program: str, *arguments: str) -> dict[str, str]:
         """Run a program in a service's container, with its files and rights. Returns the JSON that it prints."""
         result: dict[str, str] = json.loads(self.compose("exec", "-T", service, "python", "-c", program, *arguments))
         return result
 
+    def python_instead(self, service: str, program: str, *arguments: str) -> dict[str, Any]:
+        """Run a program in a container of its own, made as the service's would be. Returns the JSON that it prints."""
+        run = (*_EVERY_CONTAINER, "run", "--rm", "--no-deps", "-T", service, "python", "-c", program, *arguments)
+        result: dict[str, Any] = json.loads(self.compose(*run))
+        return result
+
+    @contextmanager
+    def created(self, service: str) -> Iterator[dict[str, Any]]:
+        """What the engine tells of a service's container that is there, but does not run."""
+        self.compose(*_EVERY_CONTAINER, "create", "--no-build", service)
+        try:
+            yield self.containers()[service]
+        finally:
+            self.compose(*_EVERY_CONTAINER, "rm", "--force", service)
+
     def containers(self) -> dict[str, dict[str, Any]]:
         """What the engine tells of each container, by its name in docker-compose.yml."""
-        ids = self.compose("--profile", "demo", "ps", "--all", "--quiet").split()
+        ids = self.compose(*_EVERY_CONTAINER, "ps", "--all", "--quiet").split()
         told = json.loads(docker("inspect", *ids)) if ids else []
         return {container["Config"]["Labels"]["com.docker.compose.service"]: container for container in told}
 
