@@ -1,8 +1,8 @@
 """How many requests per second become scheduled deliveries: HTTP, four services, RabbitMQ and PostgreSQL, all durable.
 
-`python tests/benchmarks/throughput.py [--requests 12000] [--connections 400] [--drones 40000] [--rounds 3]` starts a stack
-of its own, drives it from another process and prints a line of figures per round: deliveries scheduled per second from
-the first request to the last one that ingestion knows to be scheduled, and CPU milliseconds per delivery by process.
+`python tests/benchmarks/throughput.py` starts a stack of its own, drives it from another process and prints a line of
+figures per round: deliveries scheduled per second from the first request to the last one that ingestion knows to be
+scheduled, and CPU milliseconds per delivery by process. `--help` lists the options.
 """
 
 import argparse
@@ -26,17 +26,17 @@ ROUND_LIMIT_S = 300.0
 SCHEDULED = "SELECT count(*) FROM delivery_progress WHERE stage = 'Created'"
 
 
-def cpu_ms() -> Counter[str]:
-    """CPU milliseconds used so far, by kind of process."""
+def cpu_ms(stack: LocalStack) -> Counter[str]:
+    """CPU milliseconds that each part of the stack has used so far, with the processes it started."""
+    leaders = {stack.part(name).process.pid: name for name in (*SERVICES, "postgresql", "rabbitmq")}
     used: Counter[str] = Counter()
-    for folder in Path("/proc").glob("[0-9]*"):
+    for file in Path("/proc").glob("[0-9]*/stat"):
         try:
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            fields = file.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        name = next((one for one in SERVICES if command.rstrip().endswith(f"shared_runtime.serve {one}")), None)
-        name = name or ("postgresql" if "postgres" in command else "rabbitmq" if "beam.smp" in command else None)
+        parent, session = int(fields[1]), int(fields[3])
+        name = leaders.get(int(file.parent.name)) or leaders.get(session) or leaders.get(parent)
         if name is not None:
             used[name] += (int(fields[11]) + int(fields[12])) * 1000 // TICKS_PER_S
     return used
@@ -69,7 +69,7 @@ async def bring_drones(stack: LocalStack, drones: int) -> None:
 async def one_round(stack: LocalStack, requests: int, connections: int) -> dict[str, object]:
     """Send the requests, and wait until all are scheduled."""
     ingestion = await asyncpg.connect(stack.database_url("ingestion"))
-    before, cpu_before = await ingestion.fetchval(SCHEDULED), cpu_ms()
+    before, cpu_before = await ingestion.fetchval(SCHEDULED), cpu_ms(stack)
     host, _, port = stack.base_url("ingestion").removeprefix("http://").partition(":")
     command = [str(Path(__file__).with_name("load.py")), host, port, str(requests), str(connections)]
     begin = time.perf_counter()
@@ -79,7 +79,7 @@ async def one_round(stack: LocalStack, requests: int, connections: int) -> dict[
                 await asyncio.sleep(0.1)
         elapsed_s = time.perf_counter() - begin
         output, _ = await asyncio.to_thread(load.communicate, timeout=60)
-    spent = cpu_ms()
+    spent = cpu_ms(stack)
     await ingestion.close()
     return {
         "scheduled_per_s": round(requests / elapsed_s, 1),
