@@ -1,6 +1,7 @@
 """Sends delivery requests over kept-alive HTTP connections, as fast as they are answered.
 
-`python load.py HOST PORT REQUESTS CONNECTIONS`. Prints one JSON object: answers per second, their latency in milliseconds, and how many were not 202.
+`python load.py HOST PORT REQUESTS CONNECTIONS` prints one JSON object: answers per second, their latency in
+milliseconds, and how many were not 202.
 """
 
 import asyncio

@@ -28,7 +28,7 @@ SCHEDULED = "SELECT count(*) FROM delivery_progress WHERE stage = 'Created'"
 
 def cpu_ms(stack: LocalStack) -> Counter[str]:
     """CPU milliseconds that each part of the stack has used so far, with the processes it started."""
-    leaders = {stack.part(name).process.pid: name for name in (*SERVICES, "postgresql", "rabbitmq")}
+    leaders = {stack.part(name).process.record.pid: name for name in (*SERVICES, "postgresql", "rabbitmq")}
     used: Counter[str] = Counter()
     for file in Path("/proc").glob("[0-9]*/stat"):
         try:
