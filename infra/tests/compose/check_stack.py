@@ -282,8 +282,5 @@ def test_service_that_crashed_is_started_again(stack: ComposeStack) -> None:
 
 
 def test_simulated_fleet_completes_a_delivery(stack: ComposeStack) -> None:
-    stack.compose("--profile", "demo", "up", "--detach", "fleet_simulator", timeout_s=300)
-    # The scheduler refuses at once what no drone of the fleet could ever carry.
-    with stack.client("staff", "fleet") as staff:
-        eventually(lambda: answered(staff, "GET", "/api/v1/drones").json()["items"] or None, "the fleet is there")
+    stack.compose("--profile", "demo", "up", "--detach", "--wait", "fleet_simulator", timeout_s=300)
     reached(stack, request_delivery(stack), "Completed")
