@@ -140,10 +140,14 @@ class Broker:
 
 
 class Mailbox:
-    """Collects the events that arrive in some queues, so that a test can wait for those of its session."""
+    """Collects the events that arrive in some queues, so that a test can wait for those of its session.
+
+    An event that comes twice counts once, as for every consumer with an inbox: publishing is at least once.
+    """
 
     def __init__(self) -> None:
         self.events: list[Envelope] = []
+        self._known: set[tuple[UUID, int]] = set()
 
     @classmethod
     async def of(cls, broker: Broker, queues: Iterable[str]) -> "Mailbox":
@@ -156,7 +160,10 @@ class Mailbox:
 
     async def _arrive(self, message: AbstractIncomingMessage) -> None:
         incoming = Incoming(message.body, message.content_type or "", message.headers)
-        self.events += [event for event in decode(incoming) if isinstance(event, Envelope)]
+        for event in decode(incoming):
+            if isinstance(event, Envelope) and (event.id, event.attempt_epoch) not in self._known:
+                self._known.add((event.id, event.attempt_epoch))
+                self.events.append(event)
 
     async def of_session(self, session_id: object) -> list[Envelope]:
         """What has arrived for the session."""
