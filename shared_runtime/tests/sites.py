@@ -242,6 +242,16 @@ def entries(session: str, numbers: Sequence[int], how: str = "") -> list[Entry]:
     return [Entry(session=session, number=number, how=how) for number in numbers]
 
 
+def samples(name: str) -> dict[str, float]:
+    """All figures of this name in this process."""
+    return {
+        str(sample.labels): sample.value
+        for family in REGISTRY.collect()
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
 def metric(name: str, **labels: str) -> float:
     """A figure of this process."""
     return REGISTRY.get_sample_value(name, labels) or 0.0

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.connection import make_url
 
 from shared_runtime.supervision import was_cancelled
 
@@ -23,10 +24,15 @@ async def connect(url: str, name: str) -> AbstractConnection:
     Raises OSError or aio_pika.exceptions.AMQPError when the broker is out of reach or refuses, TimeoutError when it
     does not answer within ten seconds.
     """
-    async with asyncio.timeout(CONNECT_TIMEOUT_S):
-        return await aio_pika.connect(
-            url, client_properties={"connection_name": name}, heartbeat=HEARTBEAT_S, timeout=CONNECT_TIMEOUT_S
-        )
+    # Not `aio_pika.connect`, which drops a connection that cannot be made: it would close itself when it is collected.
+    connection = aio_pika.Connection(make_url(url, heartbeat=HEARTBEAT_S), client_properties={"connection_name": name})
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await connection.connect(timeout=CONNECT_TIMEOUT_S)
+    except BaseException:
+        await close_quietly(connection)
+        raise
+    return connection
 
 
 def is_open(connection: AbstractConnection) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import asyncpg
@@ -61,7 +61,7 @@ class Database:
             outage = _outage(error, connection)
             if outage is not None or not isinstance(error, Exception):
                 # Not rolled back: a server that does not answer would not answer that either.
-                connection.terminate()
+                _terminate(connection)
             else:
                 await _roll_back(connection, transaction)
             if outage is None or outage is error:
@@ -73,16 +73,29 @@ class Database:
 
 def _outage(error: BaseException, connection: PoolConnectionProxy) -> DatabaseUnavailable | None:
     # asyncpg raises an InterfaceError for a connection that is gone, and for arguments that fit no parameter, too.
-    if isinstance(error, asyncpg.InterfaceError) and connection.is_closed():
+    if isinstance(error, asyncpg.InterfaceError) and _is_gone(connection):
         return DatabaseUnavailable(text_of(error))
     return outage_of(error)
 
 
+def _is_gone(connection: PoolConnectionProxy) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        # The pool has taken a connection back that it lost.
+        return True
+
+
+def _terminate(connection: PoolConnectionProxy) -> None:
+    if not _is_gone(connection):
+        connection.terminate()
+
+
 async def _roll_back(connection: PoolConnectionProxy, transaction: Any) -> None:
-    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+    try:
         await transaction.rollback()
-        return
-    connection.terminate()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        _terminate(connection)
 
 
 async def _keep_session(connection: Any) -> None:

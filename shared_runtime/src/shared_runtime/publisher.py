@@ -46,6 +46,7 @@ class Publisher:
         self._exchanges.clear()
         try:
             if self._connection is None or not is_open(self._connection):
+                await self.close()
                 self._connection = await connect(self._broker_url, f"{self._name} publisher")
             self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         except (Exception, asyncio.CancelledError) as error:

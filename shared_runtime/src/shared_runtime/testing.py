@@ -13,6 +13,7 @@ import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 from fastapi import FastAPI
 
+from shared_runtime.broker import connect
 from shared_runtime.envelope import JSON, Envelope, Incoming, decode, headers_of, new_id, utc_now
 from shared_runtime.partition import partition_of
 from shared_runtime.unit_of_work import Publishable
@@ -89,7 +90,7 @@ class Broker:
     @asynccontextmanager
     async def connected(cls, url: str) -> AsyncIterator["Broker"]:
         """A connection with one channel that confirms what it publishes."""
-        connection = await aio_pika.connect(url, timeout=10)
+        connection = await connect(url, "tests")
         try:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             yield cls(connection, channel)

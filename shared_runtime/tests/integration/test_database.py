@@ -1,0 +1,113 @@
+"""A lost connection is an outage and not a refusal, whatever asyncpg calls it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from sites import Site
+
+from shared_runtime.database import Database
+from shared_runtime.errors import DatabaseUnavailable
+
+
+@pytest_asyncio.fixture(scope="module")
+async def database(site: Site) -> AsyncIterator[Database]:
+    database = await Database.open(site.database_url, name="tests", max_connections=2)
+    yield database
+    await database.close(5)
+
+
+async def works(database: Database) -> None:
+    async with database.transaction() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_a_transaction_commits_at_the_end_of_its_block(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute("CREATE TABLE kept (number integer)")
+    async with database.transaction() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM kept") == 0
+
+
+async def test_a_transaction_is_rolled_back_when_its_block_raises(database: Database) -> None:
+    async def fail() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("CREATE TABLE dropped (number integer)")
+            raise KeyError("bug")
+
+    with pytest.raises(KeyError):
+        await fail()
+    async with database.transaction() as connection:
+        assert await connection.fetchval("SELECT to_regclass('dropped')") is None
+
+
+async def lose(connection: asyncpg.Connection) -> None:
+    await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+async def use_after_loss(connection: asyncpg.Connection) -> None:
+    try:
+        await lose(connection)
+    except asyncpg.PostgresError:
+        await asyncio.sleep(0.05)
+    await connection.fetchval("SELECT 1")
+
+
+async def lose_then_commit(connection: asyncpg.Connection) -> None:
+    connection._transport.abort()
+    await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("failure", [lose, use_after_loss, lose_then_commit])
+async def test_a_lost_connection_is_an_outage(database: Database, failure) -> None:
+    async def work() -> None:
+        async with database.transaction() as connection:
+            await failure(connection)
+
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable):
+            await work()
+    await works(database)
+
+
+@pytest.mark.parametrize(
+    ("statement", "arguments", "error"),
+    [
+        ("SELECT $1::integer", (1, 2), asyncpg.InterfaceError),
+        ("SELECT $1::integer", ("one",), asyncpg.DataError),
+        ("SELECT $1::text", ("nul \x00",), asyncpg.CharacterNotInRepertoireError),
+        ("SELECT 1 / $1::integer", (0,), asyncpg.DivisionByZeroError),
+        ("SELEC 1", (), asyncpg.PostgresSyntaxError),
+    ],
+)
+async def test_a_wrong_query_is_no_outage(
+    database: Database, statement: str, arguments: tuple[object, ...], error: type[Exception]
+) -> None:
+    async def work() -> None:
+        async with database.transaction() as connection:
+            await connection.fetchval(statement, *arguments)
+
+    for _ in range(3):
+        with pytest.raises(error):
+            await work()
+    await works(database)
+
+
+async def test_a_cancelled_transaction_gives_its_connection_back(database: Database) -> None:
+    async def work() -> None:
+        async with database.transaction() as connection:
+            await connection.fetchval("SELECT pg_sleep(60)")
+
+    for _ in range(4):
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await works(database)
+
+
+async def test_more_transactions_than_connections_wait_for_each_other(database: Database) -> None:
+    await asyncio.gather(*(works(database) for _ in range(20)))
