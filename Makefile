@@ -80,7 +80,7 @@ logs-local: .venv/.synced
 	@$(PY) -m local_stack logs
 
 status-local: .venv/.synced
-	@$(PY) -m local_stack status || true
+	@$(PY) -m local_stack status
 
 demo-compose:
 	@infra/docker/demo.sh

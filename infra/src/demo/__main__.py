@@ -1,3 +1,8 @@
-from demo.cli import main
+import sys
+
+try:
+    from demo.cli import main
+except KeyboardInterrupt:
+    sys.exit(130)
 
 main()

@@ -50,11 +50,12 @@ def up(
         stack.start()
     except AlreadyUpError as error:
         console.print(str(error))
-    except StackError as error:
+    except (StackError, OSError) as error:
         _fail(error)
     else:
         stack.detach()
-    _show(stack.folder)
+    if not _show(stack.folder):
+        _fail(StackError("not everything is ready: stop it with `make down`, then start it again"))
 
 
 @app.command()
@@ -75,7 +76,7 @@ def run(
             raise ProcessDiedError(f"{', '.join(ended)} ended; see the logs in {stack.folder.logs}")
     except KeyboardInterrupt:
         console.print("Stopped.")
-    except StackError as error:
+    except (StackError, OSError) as error:
         _fail(error)
 
 
@@ -83,10 +84,10 @@ def run(
 def down(data: DataFolder = DEFAULT_FOLDER) -> None:
     """Stop everything. The data stays for the next start; delete the folder to start anew."""
     stack = LocalStack(data, with_fleet=True)
-    stack.adopt()
     try:
+        stack.adopt()
         stack.stop()
-    except StackError as error:
+    except (StackError, OSError) as error:
         _fail(error)
     console.print(f"Nothing runs in {stack.folder.root} any more.")
 
@@ -131,7 +132,7 @@ def _show(folder: StackFolder) -> bool:
     return all(part.condition == READY for part in parts)
 
 
-def _fail(error: StackError) -> NoReturn:
+def _fail(error: StackError | OSError) -> NoReturn:
     console.print(str(error), style="red", markup=False, highlight=False)
     raise typer.Exit(1)
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from shared_runtime import logs
 from shared_runtime.consumer import Consumer
@@ -143,6 +144,12 @@ def _add_problem_handlers(app: FastAPI) -> None:
             fields = [{"field": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in errors]
             problem = Problem(422, "invalid-request", "some fields are missing or invalid", errors=fields)
         return problem.response(request.url.path)
+
+    @app.exception_handler(ClientDisconnect)
+    async def on_disconnect(request: Request, error: ClientDisconnect) -> JSONResponse:
+        # Nobody reads the answer, and it is no failure of the service.
+        log.info("client_disconnected", path=request.url.path)
+        return Problem(400, "client-disconnected", "the request was not sent completely").response(request.url.path)
 
     @app.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> JSONResponse:

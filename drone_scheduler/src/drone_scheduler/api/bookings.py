@@ -25,7 +25,7 @@ class UtilizationQuery(BaseModel):
 
     year: Annotated[int, Field(ge=2000, le=9998)]
     month: Annotated[int, Field(ge=1, le=12)]
-    owner: Annotated[str | None, Field(min_length=1, max_length=128)] = None
+    owner: Annotated[str | None, Field(min_length=1, max_length=128, pattern=r"^[^\x00]*$")] = None
     """The caller when it is not given."""
 
 
