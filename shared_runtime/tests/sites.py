@@ -1,6 +1,7 @@
 """Where the tests' own service runs, and what can be seen of it from outside."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -62,7 +63,8 @@ class Site:
 
     def process(self, name: str = "journal", **environment: str) -> ServiceProcess:
         """The service as a process that is still to be started. It ends with the site."""
-        settings = {"DATABASE_URL": self.database_url, "BROKER_URL": self.broker_url, "PYTHONPATH": str(FOLDER)}
+        path = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(FOLDER)])
+        settings = {"DATABASE_URL": self.database_url, "BROKER_URL": self.broker_url, "PYTHONPATH": path}
         spec = ServiceSpec(f"{name}-{self.name}", "journal_service", environment=settings | environment, migrate=None)
         process = ServiceProcess(self.servers, spec)
         self.processes.append(process)

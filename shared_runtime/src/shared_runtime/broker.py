@@ -10,7 +10,7 @@ from aio_pika.connection import make_url
 from shared_runtime.supervision import was_cancelled
 
 CONNECT_TIMEOUT_S = 10.0
-CLOSE_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 2.0
 HEARTBEAT_S = 10
 
 

@@ -1,6 +1,7 @@
 """Messages that cannot be processed, on their way to the dead-letter queue of their subscription."""
 
 import hashlib
+import sys
 import traceback
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,6 +15,9 @@ from shared_runtime.errors import DeadLetterReason, PermanentError, text_of
 from shared_runtime.outbox import Outgoing, Properties
 from shared_runtime.retry import is_transient
 
+RUNTIME = "shared_runtime"
+LIBRARIES = {"asyncpg", "msgspec", "opentelemetry", "pydantic", "tenacity"}
+"""Packages that the runtime calls and that are not a service's own."""
 EXCHANGE = "dead-letters"
 PREFIX = "deadletter_"
 MAX_DESCRIPTION_CHARACTERS = 1_000
@@ -45,12 +49,9 @@ def fingerprint_of(reason: str, error: BaseException | None) -> str:
 
 def _own_function(error: BaseException) -> str:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    own_packages = {"shared_runtime"}
-    for caller, callee in pairwise(frames):
-        if _package(caller) == "shared_runtime" != _package(callee):
-            # What the runtime calls is the handler, or a loader, or a library when the runtime itself fails.
-            own_packages.add(_package(callee))
-            break
+    # What the runtime calls is a handler or a loader, or else a library.
+    called = {_package(callee) for caller, callee in pairwise(frames) if _package(caller) == RUNTIME}
+    own_packages = {RUNTIME} | (called - LIBRARIES - sys.stdlib_module_names)
     own = [frame for frame in frames if _package(frame) in own_packages] or frames
     return f"{Path(own[-1].f_code.co_filename).name}:{own[-1].f_code.co_qualname}" if own else ""
 

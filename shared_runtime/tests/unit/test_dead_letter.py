@@ -14,12 +14,14 @@ from examples import MOMENT, an_envelope, envelopes
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import encode
+from tenacity import AsyncRetrying, stop_after_attempt
 
-from shared_runtime.consumer import Registration
+from shared_runtime.consumer import Consumer, Loader, Registration
 from shared_runtime.dead_letter import EXCHANGE, dead_letter, fingerprint_of, reason_and_description_of
 from shared_runtime.envelope import JSON, Envelope, Incoming, Undecodable, decode, headers_of
 from shared_runtime.errors import PermanentError, TransientError
 from shared_runtime.outbox import Outgoing
+from shared_runtime.processor import Job, Processor
 
 FRAME_BYTES = 128 * 1024
 
@@ -143,6 +145,12 @@ def half(message):
 
 def on_divided_elsewhere(message, work):
     return 1 / message
+
+async def load_invoices(connection, messages):
+    raise LookupError
+
+async def load_customers(connection, messages):
+    raise LookupError
 """
 
 
@@ -191,6 +199,25 @@ async def test_a_fingerprint_names_the_service_and_not_a_library(handlers: Modul
     error = await failure_of(handlers.on_parsed, "{")
     other = await failure_of(handlers.on_parsed, "[1")
     assert fingerprint_of("handler_failed", error) == fingerprint_of("handler_failed", other)
+
+
+async def test_a_loader_that_fails_is_named_and_not_the_retries_around_it(handlers: ModuleType) -> None:
+    processor = object.__new__(Processor)
+    processor.consumer = Consumer("billing", [])
+
+    async def failure_with(loader: Loader) -> Exception:
+        job = Job(an_envelope(), Registration(object, lambda *_: None, (), (loader,)))
+        try:
+            async for attempt in AsyncRetrying(stop=stop_after_attempt(1), reraise=True):
+                with attempt:
+                    await processor._load(None, [job])  # type: ignore[arg-type]
+        except LookupError as error:
+            return error
+        raise AssertionError("it did not fail")
+
+    prints = {fingerprint_of("x", await failure_with(handlers.load_invoices)) for _ in range(2)}
+    prints.add(fingerprint_of("x", await failure_with(handlers.load_customers)))
+    assert len(prints) == 2
 
 
 def test_the_constraint_is_part_of_the_fingerprint() -> None:
