@@ -92,13 +92,16 @@ async def test_a_permanent_failure_is_dead_lettered_at_once(world: World) -> Non
     await world.has(session, 1, 3)
 
 
-async def test_a_transient_failure_heals_and_its_session_keeps_its_order(world: World) -> None:
+async def test_a_transient_failure_heals_and_its_session_keeps_its_order(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.01)
     session = a_session(partition=1)
     retried = metric("messages_retried_total", subscription=ENTRIES.name, type=Entry.message_type)
     await among_neighbours(
         world,
         *entries(session, [1]),
-        Entry(session=session, number=2, how="transient 2"),
+        Entry(session=session, number=2, how="transient 6"),
         *entries(session, [3, 4]),
     )
     # What comes while it is held waits, too.

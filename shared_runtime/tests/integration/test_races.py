@@ -106,6 +106,7 @@ async def test_a_transaction_that_fails_does_not_forget_what_was_confirmed(
 ) -> None:
     """The rows of confirmed messages are deleted with the next batch, also when that one is refused first."""
     monkeypatch.setattr(relay, "FLUSH_INTERVAL_S", 3600.0)
+    monkeypatch.setattr(relay, "LEFT_BEHIND_AFTER_S", 3600.0)
     session = a_session()
     await world.send(*entries(session, range(5)))
     await world.has(session, *range(5))
