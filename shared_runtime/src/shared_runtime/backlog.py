@@ -1,7 +1,7 @@
 """What waits to be published, in memory: bounded, and never out of the order of a session."""
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence, Set
 from enum import Enum
 from itertools import count
 from typing import NamedTuple, assert_never
@@ -32,8 +32,9 @@ class Outcome(NamedTuple):
 class Backlog:
     """Messages in the order of their creation.
 
-    A message that the broker refuses is parked, and so is what follows: its route is closed, and messages of its
-    sessions to the same exchange wait behind it, until `reopen` puts all of them back.
+    A message that the broker refuses is parked, and so is what follows: its route is closed, and what its sessions
+    have for the same exchange waits behind it, until `reopen` puts all of it back. A batch that holds such events
+    beside others is divided, so that a session waits for its own messages alone.
     """
 
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
@@ -44,6 +45,10 @@ class Backlog:
         self._parked: list[Outgoing] = []
         self._positions = count()
         self._position_of: dict[UUID, int] = {}
+        self._row_of: dict[UUID, UUID] = {}
+        """The rows of messages that were divided, by the ids of their parts."""
+        self._parts: Counter[UUID] = Counter()
+        """How many parts of a row are not confirmed."""
         self._bytes = 0
         self._closed_routes: set[Route] = set()
         self._stopped_sessions: set[tuple[str, str]] = set()
@@ -52,8 +57,8 @@ class Backlog:
 
     @property
     def ids(self) -> Iterable[UUID]:
-        """All messages in memory, parked ones included."""
-        return self._position_of.keys()
+        """The rows of all messages in memory, parked ones included."""
+        return self._position_of.keys() | self._parts.keys()
 
     @property
     def room(self) -> int:
@@ -73,7 +78,7 @@ class Backlog:
     def add(self, messages: Iterable[Outgoing]) -> None:
         """Append messages; those that are in memory already stay where they are."""
         for message in messages:
-            if message.id not in self._position_of:
+            if message.id not in self._position_of and message.id not in self._parts:
                 self._position_of[message.id] = next(self._positions)
                 self._bytes += len(message.body)
                 self._waiting.append(message)
@@ -88,8 +93,11 @@ class Backlog:
         sessions: set[str] = set()
         while self._waiting and len(messages) < limit:
             message = self._waiting[0]
-            if self._closed_routes and self._is_blocked(message):
-                self._park(self._waiting.popleft())
+            if self._closed_routes and (stopped := self._stopped_in(message)) is not None:
+                self._waiting.popleft()
+                if message.is_batch and stopped < message.sessions:
+                    message = self._divide(message, stopped)
+                self._park(message)
             elif sessions.isdisjoint(message.sessions):
                 messages.append(self._waiting.popleft())
                 sessions |= message.sessions
@@ -98,7 +106,10 @@ class Backlog:
         return messages
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[UUID]:
-        """Note what became of the messages of the round, in its order. Returns those that are confirmed."""
+        """Note what became of the messages of the round, in its order.
+
+        Returns the rows of which everything is confirmed.
+        """
         messages, self._under_way = self._under_way, []
         confirmed: list[UUID] = []
         for message, (fate, reason) in zip(messages, outcomes, strict=True):
@@ -107,7 +118,7 @@ class Backlog:
                     del self._position_of[message.id]
                     self._bytes -= len(message.body)
                     self.refused.pop(message.route, None)
-                    confirmed.append(message.id)
+                    confirmed += self._rows_done(message.id)
                 case Fate.REFUSED:
                     self.refused[message.route] = reason
                     self._closed_routes.add(message.route)
@@ -130,7 +141,28 @@ class Backlog:
         self._parked.append(message)
         self._stopped_sessions.update((message.exchange, session) for session in message.sessions)
 
-    def _is_blocked(self, message: Outgoing) -> bool:
-        return message.route in self._closed_routes or not self._stopped_sessions.isdisjoint(
-            (message.exchange, session) for session in message.sessions
-        )
+    def _divide(self, message: Outgoing, stopped: Set[str]) -> Outgoing:
+        """Put the events of the other sessions in the message's place. Returns the rest of it."""
+        rest, others = message.divide(stopped)
+        row = self._row_of.setdefault(message.id, message.id)
+        self._row_of[others.id] = row
+        self._parts[row] = max(1, self._parts[row]) + 1
+        self._position_of[others.id] = self._position_of[message.id]
+        self._bytes += len(rest.body) + len(others.body) - len(message.body)
+        self._waiting.appendleft(others)
+        return rest
+
+    def _rows_done(self, identifier: UUID) -> list[UUID]:
+        row = self._row_of.pop(identifier, identifier)
+        if self._parts[row] > 1:
+            self._parts[row] -= 1
+            return []
+        del self._parts[row]
+        return [row]
+
+    def _stopped_in(self, message: Outgoing) -> Set[str] | None:
+        """The sessions of the message that have to wait, None when nothing of it has to."""
+        if message.route in self._closed_routes:
+            return message.sessions
+        stopped = {one for one in message.sessions if (message.exchange, one) in self._stopped_sessions}
+        return stopped or None

@@ -1,6 +1,6 @@
 """The messages of a transaction, as rows that commit with it, grouped so that one AMQP message carries many events."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ import msgspec
 
 from shared_runtime.envelope import (
     BATCH,
+    HEADER_PREFIX,
     JSON,
     MAX_DATA_BYTES,
     Envelope,
@@ -29,6 +30,7 @@ MAX_EVENTS_PER_MESSAGE = 500
 MAX_DATA_BYTES_PER_MESSAGE = 256 * 1024
 """Well under the 1 MiB that consumers accept, and small enough that a consumer may prefetch several. A larger event
 travels alone."""
+SESSION_HEADER = HEADER_PREFIX + "sessionid"
 
 
 class Properties(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,6 +58,26 @@ class Outgoing(msgspec.Struct, frozen=True):
     def route(self) -> tuple[str, str]:
         """Exchange and routing key."""
         return self.exchange, self.routing_key
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it was packed here from several events. A dead letter may hold somebody else's batch, as it came."""
+        return self.properties.content_type == BATCH and not self.properties.headers
+
+    def divide(self, sessions: Set[str]) -> tuple["Outgoing", "Outgoing"]:
+        """The events of these sessions, and the others.
+
+        The first keeps the id, and with it the row, which still holds everything: a process that starts meanwhile
+        publishes the others again, and their consumers know them.
+        """
+        events = self._events()
+        chosen = [event for event in events if event.session_id in sessions]
+        others = [event for event in events if event.session_id not in sessions]
+        return _message(self.route, chosen, self.id), _message(self.route, others, new_id())
+
+    def _events(self) -> list[Envelope]:
+        read = decode(Incoming(self.body, self.properties.content_type, self.properties.headers))
+        return [event for event in read if isinstance(event, Envelope)]
 
 
 class Routed(msgspec.Struct, frozen=True):
@@ -133,14 +155,13 @@ def pack(events: Iterable[Routed]) -> list[Outgoing]:
         groups[index].envelopes.append(event.envelope)
         groups[index].bytes += size
         last_group_of_session[session] = index
-    return [_message(group) for group in groups]
+    return [_message(group.route, group.envelopes, new_id()) for group in groups]
 
 
-def _message(group: _Group) -> Outgoing:
-    exchange, routing_key = group.route
-    identifier = new_id()
-    if len(group.envelopes) == 1:
-        (envelope,) = group.envelopes
+def _message(route: tuple[str, str], envelopes: Sequence[Envelope], identifier: UUID) -> Outgoing:
+    exchange, routing_key = route
+    if len(envelopes) == 1:
+        (envelope,) = envelopes
         return Outgoing(
             identifier,
             exchange,
@@ -149,9 +170,9 @@ def _message(group: _Group) -> Outgoing:
             bytes(envelope.data),
             frozenset({envelope.session_id}),
         )
-    sessions = frozenset(envelope.session_id for envelope in group.envelopes)
+    sessions = frozenset(envelope.session_id for envelope in envelopes)
     properties = Properties(BATCH, str(identifier))
-    return Outgoing(identifier, exchange, routing_key, properties, encode_batch(group.envelopes), sessions)
+    return Outgoing(identifier, exchange, routing_key, properties, encode_batch(envelopes), sessions)
 
 
 _INSERT = """
@@ -197,15 +218,13 @@ async def oldest(
 
 def _from_record(record: asyncpg.Record) -> Outgoing:
     properties = msgspec.json.decode(record["properties"], type=Properties)
-    events = decode(Incoming(record["body"], properties.content_type, properties.headers))
-    return Outgoing(
-        record["id"],
-        record["exchange"],
-        record["routing_key"],
-        properties,
-        record["body"],
-        frozenset(event.session_id for event in events if isinstance(event, Envelope)),
-    )
+    message = Outgoing(record["id"], record["exchange"], record["routing_key"], properties, record["body"])
+    if message.is_batch:
+        sessions = frozenset(event.session_id for event in message._events())
+    else:
+        session = properties.headers.get(SESSION_HEADER)
+        sessions = frozenset() if session is None else frozenset({str(session)})
+    return msgspec.structs.replace(message, sessions=sessions)
 
 
 async def depth(connection: asyncpg.Connection) -> tuple[int, float]:

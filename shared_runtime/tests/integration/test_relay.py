@@ -71,8 +71,10 @@ async def test_an_unroutable_message_is_kept_and_delivered_when_its_route_is_bac
 async def test_what_follows_an_unroutable_message_in_its_session_waits_for_it(world: World) -> None:
     """Another type on the same exchange, whose route is open all the time."""
     session, other = a_session(partition=2), a_session(partition=2)
-    await world.send(Entry(session=session, number=1, how="publish-unheard"), *entries(session, [2, 3]))
-    await world.send(*entries(other, [1]))
+    # One batch, so that what the two sessions publish on the open route travels together.
+    await world.send_batch(
+        Entry(session=session, number=1, how="publish-unheard"), *entries(session, [2, 3]), *entries(other, [1])
+    )
     await world.has(other, 1)
 
     async def is_refused() -> bool:
