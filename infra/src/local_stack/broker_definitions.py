@@ -14,6 +14,10 @@ from typing import Any
 
 from shared_contracts.message import Topic
 from shared_contracts.topology import PUBLISHERS, SUBSCRIPTIONS, Subscription
+from shared_runtime.consumer import Subscription as AnySubscription
+from shared_runtime.replays import EXCHANGE as REPLAY_EXCHANGE
+from shared_runtime.replays import OUTCOMES, OUTCOMES_EXCHANGE
+from shared_runtime.replays import SERVICE as DEAD_LETTERS_USER
 
 DEAD_LETTER_EXCHANGE = "dead-letters"
 ADMIN_USER = "admin"
@@ -56,13 +60,14 @@ def broker_definitions(
 
 def topology_definitions(subscriptions: Sequence[Subscription], *, vhost: str = "/") -> Definition:
     """Exchanges, queues and bindings only."""
+    everything: tuple[AnySubscription, ...] = (*subscriptions, OUTCOMES)
     return {
         "exchanges": [
-            *(_exchange(topic, "topic", vhost) for topic in Topic),
-            _exchange(DEAD_LETTER_EXCHANGE, "direct", vhost),
+            *(_exchange(topic, "topic", vhost) for topic in (*Topic, OUTCOMES_EXCHANGE)),
+            *(_exchange(name, "direct", vhost) for name in (DEAD_LETTER_EXCHANGE, REPLAY_EXCHANGE)),
         ],
-        "queues": [queue for subscription in subscriptions for queue in _queues(subscription, vhost)],
-        "bindings": [binding for subscription in subscriptions for binding in _bindings(subscription, vhost)],
+        "queues": [queue for subscription in everything for queue in _queues(subscription, vhost)],
+        "bindings": [binding for subscription in everything for binding in _bindings(subscription, vhost)],
     }
 
 
@@ -72,7 +77,7 @@ def broker_users(
     """The users of the suite's own services and of the fleet, without the administrator."""
     outside = {service for services in _READERS_OF_OTHERS.values() for service in services}
     subscribers = (subscription.service for subscription in subscriptions)
-    return tuple(sorted({*publishers, *subscribers} - outside))
+    return tuple(sorted({*publishers, *subscribers, DEAD_LETTERS_USER} - outside))
 
 
 def hash_password(password: str, salt: bytes | None = None) -> str:
@@ -94,7 +99,12 @@ def _permission(user: str, vhost: str, subscriptions: Sequence[Subscription], to
     read_services = (user, *_READERS_OF_OTHERS.get(user, ()))
     own = [subscription for subscription in subscriptions if subscription.service in read_services]
     queues = [name for subscription in own for name in (*subscription.queues, subscription.dead_letter_queue)]
-    exchanges = topics if user == FLEET_USER else (*topics, DEAD_LETTER_EXCHANGE)
+    exchanges: list[str] = list(topics)
+    if user != FLEET_USER:
+        exchanges += [DEAD_LETTER_EXCHANGE, OUTCOMES_EXCHANGE]
+    if user == DEAD_LETTERS_USER:
+        queues += [OUTCOMES.queue(0), OUTCOMES.dead_letter_queue, *(one.dead_letter_queue for one in subscriptions)]
+        exchanges.append(REPLAY_EXCHANGE)
     return {
         "user": user,
         "vhost": vhost,
@@ -122,7 +132,7 @@ def _exchange(name: str, kind: str, vhost: str) -> Definition:
     }
 
 
-def _queues(subscription: Subscription, vhost: str) -> Iterable[Definition]:
+def _queues(subscription: AnySubscription, vhost: str) -> Iterable[Definition]:
     # At-least-once dead-lettering is only in force together with reject-publish; without it the broker drops silently.
     partition_arguments = {
         "x-queue-type": "quorum",
@@ -133,7 +143,7 @@ def _queues(subscription: Subscription, vhost: str) -> Iterable[Definition]:
         "x-overflow": "reject-publish",
         "x-delivery-limit": DELIVERY_LIMIT,
     }
-    for name in subscription.queues:
+    for name in _partition_queues(subscription):
         yield _queue(name, vhost, partition_arguments)
     dead_letter_arguments = {
         "x-queue-type": "quorum",
@@ -143,15 +153,20 @@ def _queues(subscription: Subscription, vhost: str) -> Iterable[Definition]:
     yield _queue(subscription.dead_letter_queue, vhost, dead_letter_arguments)
 
 
+def _partition_queues(subscription: AnySubscription) -> list[str]:
+    return [subscription.queue(partition) for partition in range(subscription.partitions)]
+
+
 def _queue(name: str, vhost: str, arguments: Definition) -> Definition:
     return {"name": name, "vhost": vhost, "durable": True, "auto_delete": False, "arguments": dict(arguments)}
 
 
-def _bindings(subscription: Subscription, vhost: str) -> Iterable[Definition]:
-    for partition, queue in enumerate(subscription.queues):
+def _bindings(subscription: AnySubscription, vhost: str) -> Iterable[Definition]:
+    for partition, queue in enumerate(_partition_queues(subscription)):
         suffix = "*" if subscription.partitions == 1 else str(partition)
         for message in subscription.messages:
             yield _binding(subscription.topic, queue, f"{message.message_type}.{suffix}", vhost)
+        yield _binding(REPLAY_EXCHANGE, queue, queue, vhost)
     yield _binding(DEAD_LETTER_EXCHANGE, subscription.dead_letter_queue, subscription.name, vhost)
 
 

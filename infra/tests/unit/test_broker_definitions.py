@@ -8,6 +8,8 @@ from typing import Any
 from local_stack.broker_definitions import (
     ADMIN_USER,
     DEAD_LETTER_EXCHANGE,
+    DEAD_LETTERS_USER,
+    REPLAY_EXCHANGE,
     broker_definitions,
     broker_users,
     committed_path,
@@ -17,6 +19,7 @@ from local_stack.broker_definitions import (
 from shared_contracts.ingestion.v1 import DeliveryRequested
 from shared_contracts.message import Topic
 from shared_contracts.topology import PUBLISHERS, SUBSCRIPTIONS, Subscription
+from shared_runtime.replays import OUTCOMES
 
 DEFINITIONS = broker_definitions()
 
@@ -40,9 +43,9 @@ def test_committed_file_holds_no_password() -> None:
 
 def test_every_topic_is_a_durable_topic_exchange() -> None:
     exchanges = {each["name"]: each for each in DEFINITIONS["exchanges"]}
-    assert set(exchanges) == {*Topic, DEAD_LETTER_EXCHANGE}
+    assert set(exchanges) == {*Topic, DEAD_LETTER_EXCHANGE, REPLAY_EXCHANGE, OUTCOMES.topic}
     assert all(exchanges[topic]["type"] == "topic" and exchanges[topic]["durable"] for topic in Topic)
-    assert exchanges[DEAD_LETTER_EXCHANGE]["type"] == "direct"
+    assert {exchanges[name]["type"] for name in (DEAD_LETTER_EXCHANGE, REPLAY_EXCHANGE)} == {"direct"}
 
 
 def test_partition_queues_lose_nothing_and_keep_order() -> None:
@@ -66,7 +69,8 @@ def test_every_queue_is_bound_to_its_own_messages_and_partition() -> None:
         for partition, queue in enumerate(subscription.queues):
             suffix = "*" if subscription.partitions == 1 else str(partition)
             assert bindings_of(queue) == {
-                (subscription.topic, f"{message.message_type}.{suffix}") for message in subscription.messages
+                (REPLAY_EXCHANGE, queue),
+                *((subscription.topic, f"{message.message_type}.{suffix}") for message in subscription.messages),
             }
 
 
@@ -77,8 +81,12 @@ def test_every_subscription_has_a_dead_letter_queue_of_its_own() -> None:
 
 def test_nothing_else_is_declared() -> None:
     expected = {name for each in SUBSCRIPTIONS for name in (*each.queues, each.dead_letter_queue)}
-    assert {each["name"] for each in DEFINITIONS["queues"]} == expected
-    assert {user["name"] for user in DEFINITIONS["users"]} == {*PUBLISHERS, ADMIN_USER}
+    assert {each["name"] for each in DEFINITIONS["queues"]} == {
+        *expected,
+        OUTCOMES.queue(0),
+        OUTCOMES.dead_letter_queue,
+    }
+    assert {user["name"] for user in DEFINITIONS["users"]} == {*PUBLISHERS, DEAD_LETTERS_USER, ADMIN_USER}
 
 
 def test_services_may_configure_nothing() -> None:
@@ -87,9 +95,13 @@ def test_services_may_configure_nothing() -> None:
 
 def test_services_write_to_their_own_exchanges_only() -> None:
     for user in broker_users():
-        own = {*PUBLISHERS[user]} | (set() if user == "fleet" else {DEAD_LETTER_EXCHANGE})
+        own = {*PUBLISHERS.get(user, ())}
+        if user != "fleet":
+            own |= {DEAD_LETTER_EXCHANGE, OUTCOMES.topic}
+        if user == DEAD_LETTERS_USER:
+            own |= {REPLAY_EXCHANGE}
         pattern = permission_of(user)["write"]
-        every = {*Topic, DEAD_LETTER_EXCHANGE, "amq.default", "delivery-events-copy"}
+        every = {*Topic, DEAD_LETTER_EXCHANGE, REPLAY_EXCHANGE, OUTCOMES.topic, "amq.default", "delivery-events-copy"}
         assert {name for name in every if re.search(pattern, name)} == own
 
 
@@ -98,6 +110,8 @@ def test_services_read_their_own_queues_only() -> None:
     for user in broker_users():
         services = {user, "notifications"} if user == "fleet" else {user}
         own = {name for name in every if name.split(".")[0] in services}
+        if user == DEAD_LETTERS_USER:
+            own |= {name for name in every if name.endswith(".dead-letters")}
         pattern = permission_of(user)["read"]
         assert {name for name in every if re.search(pattern, name)} == own
         assert not any(re.search(pattern, name + "0") for name in every)
@@ -110,7 +124,11 @@ def test_user_without_queues_reads_nothing() -> None:
 def test_extra_service_leaves_the_permissions_of_others_alone() -> None:
     billing = Subscription("billing", Topic.DELIVERY_REQUESTS, (DeliveryRequested,), partitions=1)
     definitions = broker_definitions(subscriptions=[billing], publishers={})
-    assert {each["user"] for each in definitions["permissions"]} == {"billing", ADMIN_USER}
+    assert {each["user"] for each in definitions["permissions"]} == {
+        "billing",
+        DEAD_LETTERS_USER,
+        ADMIN_USER,
+    }
     assert permission_of("billing", definitions)["read"] == (
         r"^(billing\.delivery-requests\.0|billing\.delivery-requests\.dead-letters)$"
     )

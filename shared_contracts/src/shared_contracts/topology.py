@@ -23,6 +23,9 @@ class Subscription:
     topic: Topic
     messages: tuple[type[Message], ...]
     partitions: int = PARTITIONS
+    is_ordered: bool = True
+    """Whether a message that cannot be processed makes the later ones of its session wait, until support has replayed or
+    discarded it."""
 
     @property
     def name(self) -> str:
@@ -59,7 +62,8 @@ SUBSCRIPTIONS = (
             delivery.DeliveryFailed,
         ),
     ),
-    Subscription("drone-scheduler", Topic.DRONE_TELEMETRY, (fleet.DroneTelemetryReported,)),
+    # A drone's next report makes an earlier one worthless.
+    Subscription("drone-scheduler", Topic.DRONE_TELEMETRY, (fleet.DroneTelemetryReported,), is_ordered=False),
     Subscription(
         "delivery",
         Topic.DELIVERY,
@@ -74,7 +78,7 @@ SUBSCRIPTIONS = (
             drone_scheduler.DroneReleased,
         ),
     ),
-    Subscription("delivery", Topic.DRONE_TELEMETRY, (fleet.DroneTelemetryReported,)),
+    Subscription("delivery", Topic.DRONE_TELEMETRY, (fleet.DroneTelemetryReported,), is_ordered=False),
     Subscription(
         "ingestion",
         Topic.DELIVERY_EVENTS,

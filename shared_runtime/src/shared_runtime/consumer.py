@@ -30,6 +30,9 @@ class Subscription(Protocol):
     @property
     def partitions(self) -> int: ...
 
+    @property
+    def is_ordered(self) -> bool: ...
+
     def queue(self, partition: int) -> str: ...
 
     @property
