@@ -75,8 +75,12 @@ def dead_letter(
     error: BaseException | None = None,
     attempts: int = 1,
     first_failed_at: datetime | None = None,
+    is_parked: bool = False,
 ) -> Outgoing:
-    """The dead letter: body and attributes as they came, and beside them why the message was set aside."""
+    """The dead letter: body and attributes as they came, and beside them why the message was set aside.
+
+    `is_parked` says that the rest of its session waits for it.
+    """
     identifier = new_id()
     if isinstance(message, Envelope):
         body, content_type = bytes(message.data), JSON
@@ -98,6 +102,7 @@ def dead_letter(
         PREFIX + "attempts": attempts,
         PREFIX + "first_failed_at": (first_failed_at or now).isoformat(),
         PREFIX + "last_failed_at": now.isoformat(),
+        PREFIX + "parked": is_parked,
     }
     return Outgoing(
         identifier,

@@ -46,6 +46,10 @@ class TransientError(Exception):
     """The same message may succeed later: it is retried, with growing pauses, in the order of its session."""
 
 
+class SubscriptionPaused(TransientError):
+    """The subscription has dead-lettered as many messages as it may for the moment."""
+
+
 class ConcurrencyConflict(TransientError):
     """Another transaction created the same row first. The retry will find it loaded."""
 

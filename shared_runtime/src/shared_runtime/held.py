@@ -1,4 +1,7 @@
-"""Messages that wait in the database for their next attempt, and behind each the later ones of its session."""
+"""Messages that wait in the database for their next attempt, and behind each the later ones of its session.
+
+A session whose head was dead-lettered is parked: nothing of it is tried until the head is replayed or discarded.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -26,6 +29,7 @@ class HeldMessage(msgspec.Struct, frozen=True, kw_only=True):
     first_failed_at: datetime | None
     error: str
     due_at: datetime
+    is_parked: bool = False
 
     @classmethod
     def of(
@@ -41,28 +45,51 @@ class HeldMessage(msgspec.Struct, frozen=True, kw_only=True):
             due_at=due_at,
         )
 
+    @classmethod
+    def parked(
+        cls,
+        subscription: str,
+        envelope: Envelope,
+        error: BaseException,
+        *,
+        attempts: int,
+        now: datetime,
+    ) -> "HeldMessage":
+        """A message that was dead-lettered, in its place in the session."""
+        return cls(
+            subscription=subscription,
+            envelope=envelope,
+            attempts=attempts,
+            first_failed_at=now,
+            error=text_of(error)[:MAX_ERROR_CHARACTERS],
+            due_at=now,
+            is_parked=True,
+        )
+
 
 # The data is kept apart from the attributes, byte for byte: inside a document it would lose the white space around it.
 _INSERT = """
 INSERT INTO held_message
-    (subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, due_at)
-SELECT subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, due_at
+    (subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, due_at, is_parked)
+SELECT subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, due_at, is_parked
 FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::bytea[], $6::integer[], $7::timestamptz[], $8::text[],
-            $9::timestamptz[])
+            $9::timestamptz[], $10::boolean[])
      WITH ORDINALITY AS message
-         (subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, due_at, position)
+         (subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, due_at, is_parked,
+          position)
 ORDER BY message.position
 """
 # A session is due when its head is: the followers wait for it however long ago they came.
 _DUE_SESSIONS = """
 SELECT subscription, session_id FROM (
-    SELECT DISTINCT ON (subscription, session_id) subscription, session_id, due_at
+    SELECT DISTINCT ON (subscription, session_id) subscription, session_id, due_at, is_parked
     FROM held_message WHERE subscription = ANY($1::text[]) ORDER BY subscription, session_id, position
 ) AS head
-WHERE due_at <= now() ORDER BY due_at LIMIT $2
+WHERE due_at <= now() AND NOT is_parked ORDER BY due_at LIMIT $2
 """
 _HEAD = """
-SELECT position, subscription, attributes, data, attempts, begun, first_failed_at, error, due_at FROM held_message
+SELECT position, subscription, attributes, data, attempts, begun, first_failed_at, error, due_at, is_parked
+FROM held_message
 WHERE subscription = $1 AND session_id = $2 ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 _LOCK = "SELECT position FROM held_message WHERE position = $1 FOR UPDATE"
@@ -71,6 +98,32 @@ SELECT min(position) FROM held_message WHERE subscription = $1 AND session_id = 
 """
 _BEGIN = """
 UPDATE held_message SET begun = begun + 1, due_at = $2 WHERE position = $1
+"""
+_GIVE_BACK = """
+UPDATE held_message SET begun = begun - 1, due_at = $2 WHERE position = $1
+"""
+_PARK = """
+UPDATE held_message
+SET attempts = $2, begun = 0, first_failed_at = coalesce(first_failed_at, $3), error = $4, is_parked = true
+WHERE position = $1
+"""
+# The replay has the place of the message that it replaces, and a history of its own.
+_UNPARK = """
+UPDATE held_message
+SET attributes = replay.attributes, data = replay.data, attempts = 0, begun = 0, first_failed_at = NULL,
+    error = '', due_at = $5, is_parked = false
+FROM unnest($2::uuid[], $3::text[], $4::bytea[]) AS replay (message_id, attributes, data)
+WHERE held_message.message_id = replay.message_id AND subscription = $1 AND is_parked
+RETURNING held_message.message_id
+"""
+_DISCARD = """
+DELETE FROM held_message WHERE message_id = ANY($2::uuid[]) AND subscription = $1 AND is_parked
+"""
+_OF_SESSION = """
+SELECT position, subscription, message_id, attributes::jsonb ->> 'cloudEvents_type' AS type,
+       coalesce((attributes::jsonb ->> 'cloudEvents_attemptepoch')::integer, 0) AS attempt_epoch,
+       attempts, first_failed_at, error, due_at, is_parked
+FROM held_message WHERE session_id = $1 ORDER BY subscription, position LIMIT $2
 """
 _POSTPONE = """
 UPDATE held_message
@@ -98,6 +151,7 @@ async def insert(connection: asyncpg.Connection, messages: Sequence[HeldMessage]
         [message.first_failed_at for message in messages],
         [message.error for message in messages],
         [message.due_at for message in messages],
+        [message.is_parked for message in messages],
     )
 
 
@@ -122,6 +176,7 @@ async def head(connection: asyncpg.Connection, subscription: str, session_id: st
         first_failed_at=record["first_failed_at"],
         error=record["error"],
         due_at=record["due_at"],
+        is_parked=record["is_parked"],
     )
 
 
@@ -148,10 +203,47 @@ async def postpone(
     await connection.execute(_POSTPONE, message.position, message.attempts + 1, now, description, due_at)
 
 
-async def count(connection: asyncpg.Connection) -> int:
-    """How many messages are held."""
-    number: int = await connection.fetchval("SELECT count(*) FROM held_message")
-    return number
+async def give_back(connection: asyncpg.Connection, message: HeldMessage, due_at: datetime) -> None:
+    """The attempt that began shall not count, and the next one be at `due_at`."""
+    await connection.execute(_GIVE_BACK, message.position, due_at)
+
+
+async def park(connection: asyncpg.Connection, message: HeldMessage, error: BaseException, now: datetime) -> None:
+    """The message is dead-lettered; its session waits for support."""
+    description = text_of(error)[:MAX_ERROR_CHARACTERS]
+    await connection.execute(_PARK, message.position, message.attempts + 1, now, description)
+
+
+async def unpark(
+    connection: asyncpg.Connection, subscription: str, replays: Sequence[Envelope], now: datetime
+) -> set[UUID]:
+    """Put the replays in the places of the parked messages with their ids. Returns the ids that were parked."""
+    records = await connection.fetch(
+        _UNPARK,
+        subscription,
+        [replay.id for replay in replays],
+        [msgspec.json.encode(headers_of(replay)).decode() for replay in replays],
+        [bytes(replay.data) for replay in replays],
+        now,
+    )
+    return {record[0] for record in records}
+
+
+async def discard(connection: asyncpg.Connection, subscription: str, message_ids: Sequence[UUID]) -> None:
+    """Remove parked messages: their sessions go on without them."""
+    await connection.execute(_DISCARD, subscription, message_ids)
+
+
+async def of_session(connection: asyncpg.Connection, session_id: str, *, limit: int) -> list[asyncpg.Record]:
+    """What waits of one session, by subscription and in order, without the data, which may be personal."""
+    return await connection.fetch(_OF_SESSION, session_id, limit)
+
+
+async def count(connection: asyncpg.Connection) -> tuple[int, int]:
+    """How many messages are held, and how many sessions of a subscription wait for support."""
+    record = await connection.fetchrow("SELECT count(*), count(*) FILTER (WHERE is_parked) FROM held_message")
+    assert record is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+    return record[0], record[1]
 
 
 async def count_suspect(connection: asyncpg.Connection, subscription: str, message_id: UUID) -> int:

@@ -9,7 +9,7 @@ import asyncpg
 
 from shared_runtime import held
 from shared_runtime.envelope import utc_now
-from shared_runtime.errors import DatabaseUnavailable
+from shared_runtime.errors import DatabaseUnavailable, SubscriptionPaused
 from shared_runtime.held import HeldMessage
 from shared_runtime.messages import SubscriptionSource, crash_of
 from shared_runtime.outbox import Outgoing
@@ -20,10 +20,13 @@ POLL_INTERVAL_S = 0.2
 SESSIONS_PER_POLL = 100
 LEASE = timedelta(seconds=30)
 """When the process dies during an attempt, the next one is this much later."""
+AFTER_PAUSE = timedelta(seconds=1)
+"""A message that may not be dead-lettered at the moment is tried again after this time."""
 
 
 class HeldSource(Source):
-    """The head of one held session: removed when it is handled or dead-lettered, postponed when it fails again."""
+    """The head of one held session: removed when it is handled, postponed when it fails again, and parked when it is
+    dead-lettered."""
 
     def __init__(self, subscription: SubscriptionSource, head: HeldMessage, error: BaseException | None) -> None:
         self.name = subscription.name
@@ -52,17 +55,27 @@ class HeldSource(Source):
                     await held.postpone(connection, self._head, job.error, due_at, now)
                     job.ending = Ending.HELD
                     continue
+                self._subscription.limit.require(1)
                 job.ending = Ending.DEAD_LETTERED
                 outgoing.append(
                     self._subscription.set_aside(
-                        job.envelope, job.error, now, attempts=attempts, first_failed_at=first_failed_at
+                        job.envelope,
+                        job.error,
+                        now,
+                        attempts=attempts,
+                        first_failed_at=first_failed_at,
+                        is_parked=self._subscription.is_ordered,
                     )
                 )
+                if self._subscription.is_ordered:
+                    await held.park(connection, self._head, job.error, now)
+                    continue
             await held.remove(connection, self._head.position)
             self.goes_on = True
-        return outgoing
+        return [*outgoing, *self._subscription.outcomes(jobs, now)]
 
     def committed(self, jobs: Sequence[Job], now: datetime) -> None:
+        self._subscription.limit.take(sum(job.ending is Ending.DEAD_LETTERED for job in jobs))
         for job in jobs:
             self._subscription.count(job, now)
 
@@ -70,10 +83,9 @@ class HeldSource(Source):
 class HeldRetries:
     """The loop over all sessions of a service that have held messages."""
 
-    def __init__(self, processor: Processor) -> None:
+    def __init__(self, processor: Processor, sources: Sequence[SubscriptionSource]) -> None:
         self._processor = processor
-        consumer = processor.consumer
-        self._sources = {one.name: SubscriptionSource(consumer, one) for one in consumer.subscriptions}
+        self._sources = {source.name: source for source in sources}
         self._attempt_in_hand = asyncio.Lock()
         self._is_stopping = False
 
@@ -113,7 +125,7 @@ class HeldRetries:
         now = utc_now()
         async with self._processor.database.transaction() as connection:
             head = await held.head(connection, subscription.name, session_id)
-            if head is None or head.due_at > now:
+            if head is None or head.is_parked or head.due_at > now:
                 return None
             # Committed before the attempt, so that one that kills the process is counted.
             await held.begin(connection, head, now + LEASE)
@@ -122,10 +134,15 @@ class HeldRetries:
     async def _attempt(self, subscription: SubscriptionSource, head: HeldMessage, error: BaseException | None) -> bool:
         source = HeldSource(subscription, head, error)
         try:
-            await self._processor.run([], source)
-        except DatabaseUnavailable:
-            raise
-        except Exception as refusal:
-            source = HeldSource(subscription, head, refusal)
-            await self._processor.run([], source)
+            try:
+                await self._processor.run([], source)
+            except (DatabaseUnavailable, SubscriptionPaused):
+                raise
+            except Exception as refusal:
+                source = HeldSource(subscription, head, refusal)
+                await self._processor.run([], source)
+        except SubscriptionPaused:
+            async with self._processor.database.transaction() as connection:
+                await held.give_back(connection, head, utc_now() + AFTER_PAUSE)
+            return False
         return source.goes_on

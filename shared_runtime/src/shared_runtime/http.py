@@ -1,7 +1,7 @@
 """The HTTP side of a service: the application, who is calling, reads, and errors as problem details."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -39,11 +39,19 @@ SLUGS = {
 
 
 def create_app(
-    consumer: Consumer, settings: ServiceSettings, *, routers: Sequence[APIRouter] = (), title: str
+    consumer: Consumer,
+    settings: ServiceSettings,
+    *,
+    routers: Sequence[APIRouter] = (),
+    title: str,
+    loops: Mapping[str, Callable[[Service], Awaitable[None]]] | None = None,
 ) -> FastAPI:
-    """The service as an ASGI application: starts with the server and stops with it."""
+    """The service as an ASGI application: starts with the server and stops with it.
+
+    `loops` are work of the service's own that runs all the time: each is started again when it fails or returns.
+    """
     logs.configure(consumer.service, level=settings.log_level, log_format=settings.log_format)
-    service = Service(consumer, settings)
+    service = Service(consumer, settings, loops)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -13,7 +13,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from shared_runtime.broker import close_quietly
 from shared_runtime.consumer import Subscription
 from shared_runtime.envelope import Envelope, Incoming, Undecodable, decode
-from shared_runtime.errors import DatabaseUnavailable, DeadLetterReason, text_of
+from shared_runtime.errors import DatabaseUnavailable, DeadLetterReason, SubscriptionPaused, text_of
 from shared_runtime.messages import MessageProcessor
 from shared_runtime.metrics import LOOP_FAILURES
 from shared_runtime.supervision import Pause, was_cancelled
@@ -132,6 +132,9 @@ class Lane:
         except DatabaseUnavailable as error:
             self.trouble = str(error)
             log.warning("database_unavailable", queue=self.queue, error=str(error), events=len(self._in_hand))
+        except SubscriptionPaused as error:
+            # It has said so itself.
+            self.trouble = str(error)
         # Nothing may be lost to an error of the runtime itself: the batch stays in hand, and the log says why.
         except (Exception, asyncio.CancelledError) as error:
             if was_cancelled():

@@ -1,6 +1,6 @@
 """From the events of a queue to handled, held or dead-lettered ones: nothing is dropped, nothing is handled twice."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 from uuid import UUID
@@ -9,15 +9,18 @@ import asyncpg
 import pydantic
 import structlog
 
-from shared_runtime import held, inbox
-from shared_runtime.consumer import Consumer, Registration, Subscription
+from shared_runtime import held, inbox, outbox
+from shared_runtime.consumer import Registration, Subscription
 from shared_runtime.dead_letter import dead_letter, reason_and_description_of
+from shared_runtime.dead_letter_limit import DeadLetterLimit
 from shared_runtime.envelope import Envelope, Undecodable, utc_now
-from shared_runtime.errors import DeadLetterReason, PermanentError, text_of
+from shared_runtime.errors import DeadLetterReason, PermanentError, SubscriptionPaused, text_of
 from shared_runtime.metrics import DEAD_LETTERED, DUPLICATES, FAILED, HANDLED, LATENCY, RECEIVED, RETRIED
 from shared_runtime.outbox import Outgoing
 from shared_runtime.processor import Ending, Job, Processor, Source
+from shared_runtime.replays import DeadLetterDiscarded, ReplayHandled
 from shared_runtime.retry import Follows, next_attempt_at
+from shared_runtime.unit_of_work import Publication
 
 log = structlog.get_logger(__name__)
 
@@ -28,15 +31,20 @@ MAX_CRASHES = 3
 class SubscriptionSource(Source):
     """Events of one subscription: admitted by the inbox, set aside when their handler fails."""
 
-    def __init__(self, consumer: Consumer, subscription: Subscription) -> None:
+    def __init__(self, processor: Processor, subscription: Subscription, limit: DeadLetterLimit) -> None:
         self.name = subscription.name
-        self.service = consumer.service
+        self.subscription = subscription
+        self.limit = limit
+        self.is_ordered = subscription.is_ordered
+        self._processor = processor
         self._known = {message.message_type: message for message in subscription.messages}
-        self._registrations = consumer.registrations
+        self._registrations = processor.consumer.registrations
 
     def job_for(self, envelope: Envelope, now: datetime) -> Job:
         """Read the event's data. What cannot be handled has its `error` set."""
         model = self._known.get(envelope.type)
+        if envelope.type == DeadLetterDiscarded.message_type:
+            return self._job_of_discard(envelope)
         if model is None:
             return Job(envelope, error=self._unknown(envelope.type))
         registration: Registration = self._registrations[model]
@@ -57,15 +65,31 @@ class SubscriptionSource(Source):
         first = {_identity(job): job for job in reversed(jobs)}
         sessions = {job.envelope.session_id for job in jobs}
         fresh, waiting = await inbox.admit(connection, self.name, list(first), list(sessions), now)
-        admitted: list[Job] = []
         for job in jobs:
             if first[_identity(job)] is not job or _identity(job) not in fresh:
                 job.ending = Ending.DUPLICATE
-                continue
+        await self._answer_support(connection, [job for job in jobs if job.ending is None], waiting, now)
+        admitted = [job for job in jobs if job.ending is None]
+        for job in admitted:
             if job.error is None and job.envelope.session_id in waiting:
                 job.error = Follows()
-            admitted.append(job)
         return admitted
+
+    async def _answer_support(
+        self, connection: asyncpg.Connection, jobs: list[Job], waiting: Container[str], now: datetime
+    ) -> None:
+        """Let parked sessions go on: with a replay in the place of the dead letter, or without it."""
+        discards = [job for job in jobs if isinstance(job.message, DeadLetterDiscarded)]
+        if discards:
+            await held.discard(connection, self.name, [job.message.message_id for job in discards])
+            for job in discards:
+                job.ending = Ending.HANDLED
+        replays = [job for job in jobs if job.envelope.attempt_epoch and job.envelope.session_id in waiting]
+        if replays:
+            parked = await held.unpark(connection, self.name, [job.envelope for job in replays], now)
+            for job in replays:
+                if job.envelope.id in parked:
+                    job.ending = Ending.HELD
 
     async def settle(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Outgoing]:
         outgoing: list[Outgoing] = []
@@ -74,20 +98,46 @@ class SubscriptionSource(Source):
             if job.error is None:
                 continue
             due_at = next_attempt_at(job.error, attempts=job.attempts, first_failed_at=now, now=now)
-            if due_at is None:
-                outgoing.append(self.set_aside(job.envelope, job.error, now, attempts=job.attempts))
-                job.ending = Ending.DEAD_LETTERED
-            else:
+            if due_at is not None:
                 rows.append(held.HeldMessage.of(self.name, job.envelope, job.error, due_at, now))
                 job.ending = Ending.HELD
+                continue
+            if self.is_ordered:
+                rows.append(held.HeldMessage.parked(self.name, job.envelope, job.error, attempts=job.attempts, now=now))
+            outgoing.append(
+                self.set_aside(job.envelope, job.error, now, attempts=job.attempts, is_parked=self.is_ordered)
+            )
+            job.ending = Ending.DEAD_LETTERED
+        self.limit.require(len(outgoing))
         if rows:
             await held.insert(connection, rows)
-        return outgoing
+        return [*outgoing, *self.outcomes(jobs, now)]
+
+    def outcomes(self, jobs: Iterable[Job], now: datetime) -> list[Outgoing]:
+        """Tell support which of its replays were handled. Those that failed again are dead letters again."""
+        return outbox.pack(
+            self._processor.routed(
+                Publication(
+                    ReplayHandled(
+                        subscription=self.name,
+                        session_id=job.envelope.session_id,
+                        message_id=job.envelope.id,
+                        attempt_epoch=job.envelope.attempt_epoch,
+                    )
+                ),
+                job.envelope,
+                job.envelope.traceparent,
+                now,
+            )
+            for job in jobs
+            if job.envelope.attempt_epoch and job.ending is Ending.HANDLED
+        )
 
     def holds_followers(self, error: BaseException) -> bool:
-        return not isinstance(error, PermanentError)
+        return self.is_ordered or not isinstance(error, PermanentError)
 
     def committed(self, jobs: Sequence[Job], now: datetime) -> None:
+        self.limit.take(sum(job.ending is Ending.DEAD_LETTERED for job in jobs))
         for job in jobs:
             RECEIVED.labels(self.name, self.label_of(job.envelope)).inc()
             self.count(job, now)
@@ -144,12 +194,13 @@ class SubscriptionSource(Source):
         *,
         attempts: int = 1,
         first_failed_at: datetime | None = None,
+        is_parked: bool = False,
     ) -> Outgoing:
         """The dead letter for a message that failed for good."""
         reason, description = reason_and_description_of(error)
         return dead_letter(
             message,
-            service=self.service,
+            service=self._processor.consumer.service,
             subscription=self.name,
             reason=reason,
             description=description,
@@ -157,7 +208,15 @@ class SubscriptionSource(Source):
             error=error,
             attempts=attempts,
             first_failed_at=first_failed_at,
+            is_parked=is_parked,
         )
+
+    def _job_of_discard(self, envelope: Envelope) -> Job:
+        try:
+            return Job(envelope, message=DeadLetterDiscarded.model_validate_json(bytes(envelope.data)))
+        except pydantic.ValidationError as error:
+            description = _without_values(error)
+            return Job(envelope, error=PermanentError(description, reason=DeadLetterReason.INVALID_PAYLOAD))
 
     def _unknown(self, kind: str) -> PermanentError:
         name, _, _version = kind.rpartition(".")
@@ -176,9 +235,11 @@ class UndecodableSource(Source):
         self._error = error
 
     async def settle(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Outgoing]:
+        self._subscription.limit.require(1)
         return [self._subscription.set_aside(self._undecodable, self._error, now)]
 
     def committed(self, jobs: Sequence[Job], now: datetime) -> None:
+        self._subscription.limit.take(1)
         RECEIVED.labels(self.name, "unknown").inc()
         self._subscription.count_dead_letter(self._undecodable, self._error)
 
@@ -186,14 +247,17 @@ class UndecodableSource(Source):
 class MessageProcessor:
     """Handles the events of one subscription completely."""
 
-    def __init__(self, processor: Processor, subscription: Subscription) -> None:
+    def __init__(self, processor: Processor, source: SubscriptionSource) -> None:
         self._processor = processor
-        self._source = SubscriptionSource(processor.consumer, subscription)
+        self._source = source
+        self._suspects: dict[UUID, int] = {}
+        """How often each suspect was begun, this time included. A process begins it once, however often it tries."""
 
     async def process(self, received: Sequence[Envelope]) -> None:
         """Return when each event is handled, held for a later attempt, or dead-lettered, and that is committed.
 
-        Raises DatabaseUnavailable when the database is out of reach; the events can be given again.
+        Raises DatabaseUnavailable when the database is out of reach, SubscriptionPaused when there are too many dead
+        letters. Either way the events can be given again, also those of them that are dealt with already.
         """
         now = utc_now()
         jobs = [self._source.job_for(envelope, now) for envelope in received]
@@ -206,8 +270,11 @@ class MessageProcessor:
 
     async def process_suspect(self, envelope: Envelope) -> None:
         """Handle an event that the broker has delivered several times already: the process may have died of it."""
-        async with self._processor.database.transaction() as connection:
-            attempts = await held.count_suspect(connection, self._source.name, envelope.id)
+        if envelope.id not in self._suspects:
+            async with self._processor.database.transaction() as connection:
+                attempts = await held.count_suspect(connection, self._source.name, envelope.id)
+            self._suspects[envelope.id] = attempts
+        attempts = self._suspects[envelope.id]
         crash = crash_of(attempts - 1)
         if crash is not None:
             job = Job(envelope, error=crash, attempts=attempts - 1)
@@ -216,9 +283,12 @@ class MessageProcessor:
             await self.process([envelope])
         async with self._processor.database.transaction() as connection:
             await held.clear_suspect(connection, self._source.name, envelope.id)
+        del self._suspects[envelope.id]
 
     async def _refused(self, job: Job, error: BaseException) -> None:
         """The database refused what this one job wanted to save: hold or dead-letter it without running it."""
+        if isinstance(error, SubscriptionPaused):
+            raise error
         job.error = error
         await self._processor.run([job], self._source)
 

@@ -14,6 +14,8 @@ UNROUTABLE = Counter("outbox_unroutable_total", "AMQP messages that the broker r
 OUTBOX_DEPTH = Gauge("outbox_depth", "AMQP messages that are not yet confirmed")
 OUTBOX_AGE = Gauge("outbox_oldest_age_seconds", "Age of the oldest message that is not yet confirmed")
 HELD = Gauge("held_messages", "Events that wait for a later attempt, their followers included")
+PARKED = Gauge("parked_messages", "Dead-lettered events whose session waits until support has dealt with them")
+PAUSED = Gauge("subscription_paused", "1 while the limit of dead letters stops the subscription", ["subscription"])
 LATENCY = Histogram(
     "message_latency_seconds",
     "From the event's time to the commit of its handler",

@@ -40,10 +40,12 @@ STATEMENTS: Sequence[str] = (
         begun integer NOT NULL DEFAULT 0,
         first_failed_at timestamptz,
         error text NOT NULL,
-        due_at timestamptz NOT NULL
+        due_at timestamptz NOT NULL,
+        is_parked boolean NOT NULL DEFAULT false
     )
     """,
     "CREATE INDEX held_message_by_session ON held_message (subscription, session_id, position)",
+    "CREATE INDEX held_message_parked ON held_message (message_id) WHERE is_parked",
     # Messages during which the process may have died: counted before the attempt, removed after it.
     """
     CREATE TABLE crash_suspect (
@@ -54,6 +56,12 @@ STATEMENTS: Sequence[str] = (
         PRIMARY KEY (subscription, message_id)
     )
     """,
+)
+
+# What a database lacks that an earlier version of the runtime has made. Each may be run again.
+UPGRADES: Sequence[str] = (
+    "ALTER TABLE held_message ADD COLUMN IF NOT EXISTS is_parked boolean NOT NULL DEFAULT false",
+    "CREATE INDEX IF NOT EXISTS held_message_parked ON held_message (message_id) WHERE is_parked",
 )
 
 TABLES = ("inbox", "outbox", "held_message", "crash_suspect")
@@ -68,6 +76,12 @@ class Operations(Protocol):
 def create_runtime_tables(operations: Operations) -> None:
     """Create the runtime's tables. Called by the first migration of every service."""
     for statement in STATEMENTS:
+        operations.execute(statement)
+
+
+def upgrade_runtime_tables(operations: Operations) -> None:
+    """Bring the tables of an earlier version up to date. Called by a migration of its own after an upgrade."""
+    for statement in UPGRADES:
         operations.execute(statement)
 
 

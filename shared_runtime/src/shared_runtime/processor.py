@@ -12,19 +12,19 @@ import structlog
 from opentelemetry.trace import SpanKind
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from shared_runtime import outbox
+from shared_runtime import outbox, replays
 from shared_runtime.consumer import Consumer, Loader, Registration
 from shared_runtime.context import Step, current_step
 from shared_runtime.database import Database
 from shared_runtime.envelope import NO_SESSION, Envelope, is_name, new_id, utc_now
-from shared_runtime.errors import DatabaseUnavailable, is_conflict, text_of
+from shared_runtime.errors import DatabaseUnavailable, SubscriptionPaused, is_conflict, text_of
 from shared_runtime.metrics import BATCH_SECONDS, BATCH_SIZE, PUBLISHED
 from shared_runtime.outbox import Outgoing, Routed, routed
 from shared_runtime.relay import Relay
 from shared_runtime.retry import Follows
 from shared_runtime.supervision import was_cancelled
 from shared_runtime.tracing import Tracing
-from shared_runtime.unit_of_work import States, UnitOfWork
+from shared_runtime.unit_of_work import Publication, States, UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +143,8 @@ class Processor:
             if len(jobs) == 1:
                 await alone(jobs[0], error)
                 return
-            log.warning("batch_refused", source=source.name, jobs=len(jobs), error=text_of(error))
+            if not isinstance(error, SubscriptionPaused):
+                log.warning("batch_refused", source=source.name, jobs=len(jobs), error=text_of(error))
             middle = len(jobs) // 2
             await self.run_isolating(jobs[:middle], source, alone)
             await self.run_isolating(jobs[middle:], source, alone)
@@ -231,15 +232,8 @@ class Processor:
                 current_step.set(Step(traceparent, envelope))
                 result = await job.registration.call(job.message, work)
                 events = [
-                    routed(
-                        publication,
-                        cause=envelope,
-                        source=self.source,
-                        traceparent=traceparent,
-                        now=now,
-                        partitions=self.consumer.partitions,
-                    )
-                    for publication in work.publications
+                    *(self.routed(publication, envelope, traceparent, now) for publication in work.publications),
+                    *self._replayed(work, traceparent),
                 ]
         except Exception as error:
             job.error = error
@@ -255,6 +249,24 @@ class Processor:
         finally:
             current_step.reset(step)
         return []
+
+    def routed(self, publication: Publication, cause: Envelope, traceparent: str | None, now: datetime) -> Routed:
+        """The event of a message that the handler of `cause` recorded, see outbox.routed."""
+        return routed(
+            publication,
+            cause=cause,
+            source=self.source,
+            traceparent=traceparent,
+            now=now,
+            partitions=self.consumer.partitions,
+        )
+
+    def _replayed(self, work: UnitOfWork, traceparent: str | None) -> Iterable[Routed]:
+        for queue, envelope in work.replays:
+            yield Routed(replays.EXCHANGE, queue, envelope)
+        for queue, discarded in work.discards:
+            event = self.routed(Publication(discarded), work.envelope, traceparent, work.now)
+            yield msgspec.structs.replace(event, routing_key=queue)
 
     async def _save(self, connection: asyncpg.Connection, states: States) -> None:
         for state, store in self.consumer.store_of.items():

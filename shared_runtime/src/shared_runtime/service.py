@@ -1,6 +1,8 @@
 """The running parts of a service, started and stopped in the right order."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -9,9 +11,11 @@ from shared_runtime import held, inbox, outbox
 from shared_runtime.commands import Commands
 from shared_runtime.consumer import Consumer
 from shared_runtime.database import Database
+from shared_runtime.dead_letter_limit import DeadLetterLimit
 from shared_runtime.deadlines import Deadlines, Periodically
 from shared_runtime.held_retries import HeldRetries
-from shared_runtime.metrics import HELD, OUTBOX_AGE, OUTBOX_DEPTH
+from shared_runtime.messages import SubscriptionSource
+from shared_runtime.metrics import HELD, OUTBOX_AGE, OUTBOX_DEPTH, PARKED
 from shared_runtime.processor import Processor
 from shared_runtime.relay import Relay
 from shared_runtime.settings import ServiceSettings
@@ -27,10 +31,16 @@ READINESS_TIMEOUT_S = 2.0
 
 
 class Service:
-    """One process of a service: its subscriptions, commands, deadlines and the relay."""
+    """One process of a service: its subscriptions, commands, deadlines, the relay, and `loops` of its own."""
 
-    def __init__(self, consumer: Consumer, settings: ServiceSettings) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        settings: ServiceSettings,
+        loops: Mapping[str, Callable[["Service"], Awaitable[None]]] | None = None,
+    ) -> None:
         consumer.check()
+        self._loops = dict(loops or {})
         self.consumer = consumer
         self.settings = settings
         self.supervisor = Supervisor()
@@ -50,8 +60,15 @@ class Service:
         self.relay = Relay(self.database, settings.broker_url, self.consumer.service)
         self.processor = Processor(self.consumer, self.database, self.relay, self.tracing)
         self.commands = Commands(self.processor)
-        self.subscriber = Subscriber(self.processor, settings.broker_url)
-        self.held_retries = HeldRetries(self.processor)
+        sources = [
+            SubscriptionSource(
+                self.processor, one, DeadLetterLimit(one.name, per_minute=settings.dead_letters_per_minute)
+            )
+            for one in self.consumer.subscriptions
+        ]
+        self.subscriber = Subscriber(self.processor, sources, settings.broker_url)
+        self.held_retries = HeldRetries(self.processor, sources)
+        self.dead_letter_limits = {source.name: source.limit for source in sources}
         self.relay.start(self.supervisor)
         self.supervisor.start("commands", self.commands.run)
         self.supervisor.start("subscriber", self.subscriber.run)
@@ -65,6 +82,8 @@ class Service:
         for periodic in self.consumer.periodics:
             name = f"every {periodic.interval_s} s {periodic.registration.handler.__name__}"
             self.supervisor.start(name, Periodically(self.processor, periodic).run)
+        for loop_name, loop in self._loops.items():
+            self.supervisor.start(loop_name, partial(loop, self))
         log.info("service_started")
 
     async def stop(self) -> None:
@@ -105,13 +124,16 @@ class Service:
             problems["routes"] = f"refused by the broker: {routes}"
         if self.subscriber.missing_consumers:
             problems["consumers"] = f"missing on {', '.join(self.subscriber.missing_consumers)}"
-        return problems | self.subscriber.troubles | self.supervisor.failing
+        paused = {name: limit.trouble for name, limit in self.dead_letter_limits.items() if limit.trouble}
+        return problems | self.subscriber.troubles | paused | self.supervisor.failing
 
     async def refresh_gauges(self) -> None:
         """Bring the figures up to date that are read from the database."""
         async with self.database.transaction() as connection:
             count, age_s = await outbox.depth(connection)
-            HELD.set(await held.count(connection))
+            held_messages, parked = await held.count(connection)
+        HELD.set(held_messages)
+        PARKED.set(parked)
         OUTBOX_DEPTH.set(count)
         OUTBOX_AGE.set(age_s)
 

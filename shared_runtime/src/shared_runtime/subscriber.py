@@ -4,6 +4,7 @@ The broker's "single active consumer" gives each partition to one process at a t
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -13,7 +14,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from shared_runtime.broker import close_quietly, connect, is_open
 from shared_runtime.errors import text_of
 from shared_runtime.lane import Lane
-from shared_runtime.messages import MessageProcessor
+from shared_runtime.messages import MessageProcessor, SubscriptionSource
 from shared_runtime.processor import Processor
 from shared_runtime.supervision import was_cancelled
 
@@ -26,16 +27,17 @@ WATCH_INTERVAL_S = 1.0
 class Subscriber:
     """Watches that every lane has its consumer."""
 
-    def __init__(self, processor: Processor, broker_url: str) -> None:
+    def __init__(self, processor: Processor, sources: Sequence[SubscriptionSource], broker_url: str) -> None:
         self._broker_url = broker_url
         self._name = f"{processor.consumer.service} consumer"
         self._connection: AbstractConnection | None = None
         self._is_stopping = False
         self._missing: dict[str, str] = {}
         self.lanes: list[Lane] = []
-        for subscription in processor.consumer.subscriptions:
-            messages = MessageProcessor(processor, subscription)
-            self.lanes += [Lane(subscription, partition, messages) for partition in range(subscription.partitions)]
+        for source in sources:
+            messages = MessageProcessor(processor, source)
+            partitions = range(source.subscription.partitions)
+            self.lanes += [Lane(source.subscription, partition, messages) for partition in partitions]
 
     @property
     def missing_consumers(self) -> list[str]:

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar, cast
+from uuid import UUID
 
 from shared_runtime.envelope import Envelope, is_name
 from shared_runtime.errors import NotLoaded
+from shared_runtime.replays import DeadLetterDiscarded
 from shared_runtime.store import Key
 
 S = TypeVar("S")
@@ -75,13 +77,15 @@ class UnitOfWork:
     What it puts and publishes counts only when the handler returns. It never commits, acknowledges or retries.
     """
 
-    __slots__ = ("_key_of", "_puts", "_states", "envelope", "now", "publications")
+    __slots__ = ("_key_of", "_puts", "_states", "discards", "envelope", "now", "publications", "replays")
 
     def __init__(self, states: States, key_of: dict[type, Any], envelope: Envelope, now: datetime) -> None:
         self._states = states
         self._key_of = key_of
         self._puts: dict[tuple[type, Key], Any] = {}
         self.publications: list[Publication] = []
+        self.replays: list[tuple[str, Envelope]] = []
+        self.discards: list[tuple[str, DeadLetterDiscarded]] = []
         self.envelope = envelope
         """The attributes of the message in hand."""
         self.now = now
@@ -128,6 +132,20 @@ class UnitOfWork:
         if correlation_id is not None and not is_name(correlation_id):
             raise ValueError(f"no correlation id: {correlation_id!r}")
         self.publications.append(Publication(message, expires_at, correlation_id, traceparent))
+
+    def replay(self, queue: str, envelope: Envelope) -> None:
+        """Send a dead letter's event to the queue that it came from, with a higher attempt epoch than it had.
+
+        For the service that looks after dead letters.
+        """
+        self.replays.append((queue, envelope))
+
+    def discard_parked(self, queue: str, session_id: str, message_id: UUID) -> None:
+        """Tell the service that reads the queue that nobody will replay the message, so that its session goes on.
+
+        For the service that looks after dead letters.
+        """
+        self.discards.append((queue, DeadLetterDiscarded(session_id=session_id, message_id=message_id)))
 
     def accept(self) -> None:
         """Make what the message put part of the batch. For the runtime, when the handler has returned."""
