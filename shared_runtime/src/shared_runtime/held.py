@@ -72,6 +72,7 @@ SELECT min(position) FROM held_message WHERE subscription = $1 AND session_id = 
 _BEGIN = """
 UPDATE held_message SET begun = begun + 1, due_at = $2 WHERE position = $1
 """
+_END = "UPDATE held_message SET begun = greatest(begun - 1, 0) WHERE position = $1"
 _POSTPONE = """
 UPDATE held_message
 SET attempts = $2, begun = 0, first_failed_at = coalesce(first_failed_at, $3), error = $4, due_at = $5
@@ -133,6 +134,11 @@ async def lock(connection: asyncpg.Connection, message: HeldMessage) -> bool:
 async def begin(connection: asyncpg.Connection, message: HeldMessage, until: datetime) -> None:
     """Note that an attempt begins. Nobody else tries before `until`, unless it ends earlier."""
     await connection.execute(_BEGIN, message.position, until)
+
+
+async def end(connection: asyncpg.Connection, position: int) -> None:
+    """An attempt ended without a result, and the process lives."""
+    await connection.execute(_END, position)
 
 
 async def remove(connection: asyncpg.Connection, position: int) -> None:

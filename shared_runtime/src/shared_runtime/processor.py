@@ -95,6 +95,8 @@ class Processor:
         self.relay = relay
         self.tracing = tracing
         self.source = f"/services/{consumer.service}"
+        self.counted_attempt = asyncio.Lock()
+        """Held during an attempt that is counted because the process may die of it: only one message is to blame."""
 
     def envelope_for(self, kind: str, *, correlation_id: str = "", traceparent: str | None = None) -> Envelope:
         """Attributes for work that came by no message: a command, a due row, a tick."""
