@@ -152,15 +152,16 @@ class Processor:
 
     async def _transact(self, jobs: list[Job], source: Source) -> None:
         started = asyncio.get_running_loop().time()
+        outgoing: list[Outgoing] = []
         try:
             with self.relay.confirmed_rows() as confirmed:
-                async with self.database.transaction() as connection:
+                async with self.database.transaction(lambda: self.relay.enqueue(outgoing)) as connection:
                     now = utc_now()
                     admitted = await source.admit(connection, jobs, now)
                     states = await self._load(connection, [job for job in admitted if job.error is None])
                     events = await self._handle(admitted, states, now, source)
                     await self._save(connection, states)
-                    outgoing = [*outbox.pack(events), *await source.settle(connection, admitted, now)]
+                    outgoing += [*outbox.pack(events), *await source.settle(connection, admitted, now)]
                     if outgoing:
                         await outbox.insert(connection, outgoing)
                     if confirmed:
@@ -172,7 +173,6 @@ class Processor:
                 # The commit may have happened without an answer: then its messages are only in the table.
                 self.relay.look_for_leftovers()
             raise
-        self.relay.enqueue(outgoing)
         for event in events:
             PUBLISHED.labels(event.envelope.type).inc()
         everything = jobs or admitted
