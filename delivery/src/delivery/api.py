@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BeforeValidator
 
 from delivery import queries, summary
@@ -38,16 +38,31 @@ from delivery.views import (
 )
 from shared_contracts.domain_types import DeliveryStage
 from shared_runtime import Problem
-from shared_runtime.http import Caller, ReadSession, execute, require_role
+from shared_runtime.http import Caller, ReadSession, Roles, execute, json_body, require_role
 
 FLEET = "fleet"
 SUMMARY_MONTHS = 12
 
+Responses = dict[int | str, dict[str, Any]]
+
+OTHERS_REFUSED: Responses = {403: {"description": f"Deliveries of others need the role {FLEET}"}}
+UNKNOWN: Responses = {404: {"description": "The caller may see no such delivery"}}
+WISH_UNKNOWN: Responses = {404: {"description": "The caller may see no such delivery, or it has no such request"}}
+CONFIRMED: Responses = {
+    200: {"model": ConfirmationView, "description": "It was confirmed before"},
+    409: {"description": "The drone is not at the drop-off, the deadline is past, or the delivery has ended"},
+    422: {"description": "The delivery is to be confirmed in another way"},
+}
+WISH_NOTED: Responses = {
+    200: {"model": NotifyMeRequestView, "description": "The same was asked for before"},
+    409: {"description": "The delivery has ended, or has too many such requests"},
+}
+
 router = APIRouter(prefix="/api/v1/deliveries", tags=["deliveries"])
 
 
-async def _viewer(caller: Caller, x_roles: Annotated[str, Header()] = "") -> Viewer:
-    return Viewer(caller, is_fleet=FLEET in {role.strip() for role in x_roles.split(",")})
+async def _viewer(caller: Caller, roles: Roles) -> Viewer:
+    return Viewer(caller, is_fleet=FLEET in roles)
 
 
 Asking = Annotated[Viewer, Depends(_viewer)]
@@ -87,7 +102,7 @@ Month = Annotated[datetime | None, BeforeValidator(_month), Query()]
 Owner = Annotated[StorableText | None, Query(max_length=128)]
 
 
-@router.get("")
+@router.get("", responses=OTHERS_REFUSED)
 async def list_deliveries(
     viewer: Asking,
     session: ReadSession,
@@ -110,7 +125,7 @@ async def list_deliveries(
     return DeliveriesView(deliveries=[DeliveryView.of(one, now) for one in page.deliveries], next=page.next)
 
 
-@router.get("/summary")
+@router.get("/summary", responses=OTHERS_REFUSED)
 async def summarize_deliveries(
     viewer: Asking,
     session: ReadSession,
@@ -154,7 +169,9 @@ async def summarize_deliveries(
 
 
 @router.post("/telemetry", status_code=202, dependencies=[Depends(require_role(FLEET))])
-async def report_telemetry(body: TelemetryBody, request: Request) -> TelemetryAccepted:
+async def report_telemetry(
+    body: Annotated[TelemetryBody, json_body(TelemetryBody)], request: Request
+) -> TelemetryAccepted:
     """Take one report or up to 500, put them on the topic of drone telemetry, in their order per drone.
 
     202: they are stored and will be published. This service hears of them there, as everybody else does.
@@ -164,13 +181,13 @@ async def report_telemetry(body: TelemetryBody, request: Request) -> TelemetryAc
     return TelemetryAccepted(accepted=len(reports))
 
 
-@router.get("/{delivery_id}")
+@router.get("/{delivery_id}", responses=UNKNOWN)
 async def show_delivery(delivery: Visible) -> DeliveryView:
     """Everything that is known of a delivery."""
     return DeliveryView.of(delivery, datetime.now(UTC))
 
 
-@router.get("/{delivery_id}/public")
+@router.get("/{delivery_id}/public", responses={404: {"description": "There is no such delivery"}})
 async def show_public_view(delivery_id: UUID, session: ReadSession) -> PublicView:
     """What anybody may know who has the id. It needs no caller."""
     delivery = await queries.delivery_by_id(session, delivery_id)
@@ -179,7 +196,7 @@ async def show_public_view(delivery_id: UUID, session: ReadSession) -> PublicVie
     return PublicView.of(delivery, datetime.now(UTC))
 
 
-@router.get("/{delivery_id}/owner")
+@router.get("/{delivery_id}/owner", responses=UNKNOWN)
 async def show_owner(delivery: Visible, session: ReadSession) -> OwnerView:
     """Whose delivery it is."""
     known, under_way = await queries.count_of_owner(session, delivery.owner_id)
@@ -188,13 +205,13 @@ async def show_owner(delivery: Visible, session: ReadSession) -> OwnerView:
     )
 
 
-@router.get("/{delivery_id}/status")
+@router.get("/{delivery_id}/status", responses=UNKNOWN)
 async def show_status(delivery: Visible) -> StatusView:
     """Stage, last known location and estimated times of arrival."""
     return StatusView.of(delivery, datetime.now(UTC))
 
 
-@router.get("/{delivery_id}/events")
+@router.get("/{delivery_id}/events", responses=UNKNOWN)
 async def show_tracking_events(
     delivery: Visible,
     session: ReadSession,
@@ -206,15 +223,19 @@ async def show_tracking_events(
     return TrackingHistoryView(events=[TrackingEventView.of(event) for event in events], next=following)
 
 
-@router.get("/{delivery_id}/confirmations")
+@router.get("/{delivery_id}/confirmations", responses=UNKNOWN)
 async def show_confirmations(delivery: Visible) -> ConfirmationsView:
     """How the handover is to be confirmed, and how it was."""
     return ConfirmationsView.of(delivery)
 
 
-@router.post("/{delivery_id}/confirmations", status_code=201, responses={200: {"model": ConfirmationView}})
+@router.post("/{delivery_id}/confirmations", status_code=201, responses=CONFIRMED | UNKNOWN)
 async def confirm_handover(
-    delivery_id: UUID, body: ConfirmationBody, viewer: Asking, request: Request, response: Response
+    delivery_id: UUID,
+    viewer: Asking,
+    body: Annotated[ConfirmationBody, json_body(ConfirmationBody)],
+    request: Request,
+    response: Response,
 ) -> ConfirmationView:
     """Confirm the handover, which completes the delivery. 200 when it was confirmed before."""
     command = ConfirmHandover(viewer, delivery_id, body.type, body.location, body.reference)
@@ -223,15 +244,19 @@ async def confirm_handover(
     return ConfirmationsView.of(delivery).confirmations[0]
 
 
-@router.get("/{delivery_id}/notifymerequests")
+@router.get("/{delivery_id}/notifymerequests", responses=UNKNOWN)
 async def show_notify_me_requests(delivery: Visible, session: ReadSession) -> NotifyMeRequestsView:
     """Who is to be told of what."""
     return NotifyMeRequestsView.of(await queries.notify_me_requests(session, delivery.delivery_id))
 
 
-@router.post("/{delivery_id}/notifymerequests", status_code=201, responses={200: {"model": NotifyMeRequestView}})
+@router.post("/{delivery_id}/notifymerequests", status_code=201, responses=WISH_NOTED | UNKNOWN)
 async def ask_to_be_notified(
-    delivery_id: UUID, body: NotifyMeBody, viewer: Asking, request: Request, response: Response
+    delivery_id: UUID,
+    viewer: Asking,
+    body: Annotated[NotifyMeBody, json_body(NotifyMeBody)],
+    request: Request,
+    response: Response,
 ) -> NotifyMeRequestView:
     """Ask to be told when the delivery enters these stages. 200 when the same was asked for before."""
     request_id = request_id_of(delivery_id, body.channel, body.stages)
@@ -243,7 +268,7 @@ async def ask_to_be_notified(
     return NotifyMeRequestView.of(wish)
 
 
-@router.get("/{delivery_id}/notifymerequests/{request_id}")
+@router.get("/{delivery_id}/notifymerequests/{request_id}", responses=WISH_UNKNOWN)
 async def show_notify_me_request(delivery: Visible, request_id: UUID, session: ReadSession) -> NotifyMeRequestView:
     """One wish to be told."""
     for wish in await queries.notify_me_requests(session, delivery.delivery_id):
@@ -252,7 +277,7 @@ async def show_notify_me_request(delivery: Visible, request_id: UUID, session: R
     raise notify_me_request_not_found()
 
 
-@router.delete("/{delivery_id}/notifymerequests/{request_id}", status_code=204)
+@router.delete("/{delivery_id}/notifymerequests/{request_id}", status_code=204, responses=WISH_UNKNOWN)
 async def stop_notifying(delivery_id: UUID, request_id: UUID, viewer: Asking, request: Request) -> None:
     """Take a wish back."""
     await execute(request, StopNotifying(viewer, delivery_id, request_id))

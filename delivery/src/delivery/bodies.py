@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 from shared_contracts.delivery.v1 import NotificationChannel
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location
 from shared_contracts.fleet.v1 import DroneTelemetryReported
+from shared_runtime.http import Instant
 
 MAX_REPORTS = 500
 
@@ -47,9 +48,12 @@ class NotifyMeBody(Body):
 class TelemetryReport(DroneTelemetryReported):
     """Where a drone is and what it is doing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     delivery_id: UUID | None = None
+    """The delivery that the drone is flying for, null or left out when it flies for none."""
+    observed_at: Instant
+    """When the drone measured all this."""
 
     def to_message(self) -> DroneTelemetryReported:
         """The report as it travels on the topic."""

@@ -2,7 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import func, tuple_
@@ -100,8 +100,9 @@ def _delivery_position(cursor: str) -> tuple[datetime, UUID]:
         moment = datetime.fromisoformat(created_at)
         if moment.tzinfo is None:
             raise InvalidCursor(cursor)
-        return moment, UUID(delivery_id)
-    except ValueError as error:
+        # Some moments exist in their own zone only: the first and the last hours of time.
+        return moment.astimezone(UTC), UUID(delivery_id)
+    except (ValueError, OverflowError) as error:
         raise InvalidCursor(cursor) from error
 
 

@@ -1,12 +1,13 @@
 """Deliveries as owner, fleet and public see them."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from delivery_journeys import Journey, now
 from delivery_stories import ANNA, BASE, DROPOFF, PICKUP
 
+from delivery.queries import to_cursor
 from shared_contracts.domain_types import ConfirmationType, Location
 from shared_runtime.testing import eventually
 
@@ -214,6 +215,9 @@ async def test_summary_counts_stages_and_the_share_on_time_by_month_and_owner(cl
         "/api/v1/deliveries?cursor=never",
         "/api/v1/deliveries?cursor=%C3%A9",
         "/api/v1/deliveries?cursor=MjAyNi0wMS0wMSB4",
+        # Before the first and after the last moment of UTC.
+        f"/api/v1/deliveries?cursor={to_cursor('0001-01-01T00:00:00+23:59', str(UUID(int=0)))}",
+        f"/api/v1/deliveries?cursor={to_cursor('9999-12-31T23:59:59-23:59', str(UUID(int=0)))}",
         "/api/v1/deliveries?owner_id=%00",
         "/api/v1/deliveries/summary?since=2026-13",
         "/api/v1/deliveries/summary?until=tomorrow",

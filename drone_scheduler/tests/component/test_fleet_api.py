@@ -156,7 +156,6 @@ async def test_flies_on_when_the_grounding_is_lifted_in_time(scheduler: Schedule
 
 
 BAD_REGISTRATIONS: dict[str, Callable[[Town], Any]] = {
-    "nothing": lambda town: None,
     "a list": lambda town: [],
     "an empty object": lambda town: {},
     "no place": lambda town: {key: value for key, value in new_drone(town).items() if key != "location"},
@@ -174,6 +173,12 @@ BAD_REGISTRATIONS: dict[str, Callable[[Town], Any]] = {
     "a negative charge": lambda town: new_drone(town, battery_percent=-1),
     "null for the charge": lambda town: new_drone(town, battery_percent=None),
     "an unknown field": lambda town: new_drone(town, colour="red"),
+    "a payload as a text": lambda town: new_drone(town, payload_kg="5"),
+    "a payload that is true": lambda town: new_drone(town, payload_kg=True),
+    "a charge that is true": lambda town: new_drone(town, battery_percent=True),
+    "a latitude as a text": lambda town: new_drone(town, location={"latitude": "1", "longitude": 1}),
+    "a longitude that is false": lambda town: new_drone(town, location={"latitude": 1, "longitude": False}),
+    "a misspelt altitude": lambda town: new_drone(town, location={"latitude": 1, "longitude": 1, "altitude": 30}),
 }
 
 
@@ -203,7 +208,10 @@ async def test_refused_when_a_number_is_none(scheduler: Scheduler, town: Town, n
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
+        ("POST", PATH, b"", 400),
+        ("POST", PATH, b"null", 422),
         ("POST", PATH, b"{", 400),
+        ("POST", f"{PATH}/", b"{}", 404),
         ("POST", PATH, b"\xff", 400),
         ("PUT", f"{PATH}/no-identifier", b"{}", 422),
         ("GET", f"{PATH}/no-identifier", None, 422),
@@ -216,6 +224,8 @@ async def test_refused_when_a_number_is_none(scheduler: Scheduler, town: Town, n
         ("PATCH", f"{PATH}/{NOBODY}", b'{"battery_percent": 50}', 404),
         ("PATCH", f"{PATH}/{NOBODY}", b"{}", 422),
         ("PATCH", f"{PATH}/{NOBODY}", b'{"battery_percent": 101}', 422),
+        ("PATCH", f"{PATH}/{NOBODY}", b'{"battery_percent": "50"}', 422),
+        ("PATCH", f"{PATH}/{NOBODY}", b'{"battery_percent": true}', 422),
         ("PATCH", f"{PATH}/{NOBODY}", b'{"battery_percent": 50, "status": "Free"}', 422),
         ("POST", f"{PATH}/{NOBODY}/ground", None, 404),
         ("POST", f"{PATH}/{NOBODY}/unground", None, 404),

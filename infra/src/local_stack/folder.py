@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from local_stack.errors import StackError
+
+_LONGEST_BYTES = 900
+"""PostgreSQL has 1,024 for a path (MAXPGPATH), and its data lies deeper."""
+
 
 class StackFolder:
     """Paths and passwords of one stack."""
@@ -23,7 +28,8 @@ class StackFolder:
         self.secrets = self.root / "secrets.json"
 
     def create(self) -> None:
-        """Make the folders, for the owner's eyes only."""
+        """Make the folders, for the owner's eyes only. Raises StackError for a name that the servers cannot work with."""
+        _require_usable(self.root)
         for folder in (self.root, self.logs, self.records):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -59,6 +65,24 @@ class StackFolder:
             return {}
         passwords: dict[str, str] = json.loads(self.secrets.read_text())
         return passwords
+
+
+def _require_usable(root: Path) -> None:
+    name = os.fsencode(root)
+    if len(name) > _LONGEST_BYTES:
+        raise StackError(
+            f"the path of the data folder has {len(name)} bytes, of {_LONGEST_BYTES} at most; "
+            "choose another with STACK_DATA=..."
+        )
+    try:
+        is_text = not {"\n", "\r"} & set(name.decode())
+    except UnicodeDecodeError:
+        is_text = False
+    if not is_text:
+        raise StackError(
+            f"the data folder {str(root)!r} has a name with line breaks or that is not UTF-8; "
+            "choose another with STACK_DATA=..."
+        )
 
 
 def write_private(path: Path, content: str) -> None:

@@ -63,7 +63,10 @@ class RabbitServer(Part):
         self._files.prepare(self.port, definitions, self.management_port)
         self.port_mapper.start()
         environment = self._files.environment(self.port_mapper.port, self._distribution_port)
-        self._process = spawn(self.folder, NAME, [str(SERVER_SCRIPT)], environment=environment, port=self.port)
+        command = [str(SERVER_SCRIPT)]
+        self._process = spawn(
+            self.folder, NAME, command, environment=environment, port=self.port, working_folder=self._files.root
+        )
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -115,10 +118,10 @@ class RabbitServer(Part):
 
     def import_definitions(self, definitions: Definition) -> None:
         """Add these definitions to the running node. What is there already stays."""
-        file = self.folder.rabbitmq / f"import-{secrets.token_hex(4)}.json"
+        file = self._files.root / f"import-{secrets.token_hex(4)}.json"
         write_private(file, json.dumps(definitions))
         try:
-            content = f"{{ok, Content}} = file:read_file({erlang_text(str(file))})"
+            content = f"{{ok, Content}} = file:read_file({erlang_text(file.name)})"
             self.call(f"{content}, rabbit_definitions:import_raw(Content)")
         finally:
             file.unlink()

@@ -14,13 +14,16 @@ from local_stack.processes import run_command
 SERVER_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The package's own script. The one in /usr/sbin switches to the user of the system's broker."""
 
+# How the node calls its own folder, whose name may hold anything: there is no quoting in its settings file, and it
+# hands the path of its data to a shell as it is (rabbit_disk_monitor of 3.10), which waits for ever behind an apostrophe.
+_OWN_FOLDER = "/proc/self/cwd"
 _NODE_NAME = "local-stack@localhost"
 _CALL_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
 class NodeFiles:
-    """Files of one node, all below one folder."""
+    """Files of one node, all below one folder, which is to be the node's working folder."""
 
     root: Path
 
@@ -54,7 +57,7 @@ class NodeFiles:
     def _configuration(self, port: int, management_port: int | None) -> str:
         lines = [
             f"listeners.tcp.local = {LOOPBACK}:{port}",
-            f"load_definitions = {self.definitions}",
+            f"load_definitions = {_OWN_FOLDER}/{self.definitions.name}",
             "log.console = true",
             "log.console.level = info",
             "log.console.use_colors = off",
@@ -74,11 +77,11 @@ class NodeFiles:
             "ERL_EPMD_PORT": str(epmd_port),
             "ERL_EPMD_ADDRESS": LOOPBACK,
             "RABBITMQ_NODENAME": _NODE_NAME,
-            "RABBITMQ_CONFIG_FILE": str(self.configuration),
+            "RABBITMQ_CONFIG_FILE": f"{_OWN_FOLDER}/{self.configuration.name}",
             "RABBITMQ_CONF_ENV_FILE": os.devnull,
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.enabled_plugins),
-            "RABBITMQ_MNESIA_BASE": str(self.root / "data"),
-            "RABBITMQ_LOG_BASE": str(self.root / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{_OWN_FOLDER}/{self.enabled_plugins.name}",
+            "RABBITMQ_MNESIA_BASE": f"{_OWN_FOLDER}/data",
+            "RABBITMQ_LOG_BASE": f"{_OWN_FOLDER}/log",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": loopback_only,
             "RABBITMQ_CTL_ERL_ARGS": loopback_only,
             # Makes the script become the server instead of staying in front of it: one process to signal.

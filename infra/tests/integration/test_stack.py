@@ -142,6 +142,15 @@ async def test_stack_runs_takes_in_a_fifth_service_and_leaves_nothing(tmp_path: 
     require_nothing_left(folder, ports)
 
 
+def test_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "it's (50 %) `#1` \"Größe\" $HOME; a\\b [x] 配送" / "/".join(["long"] * 60)
+    with LocalServers(folder, databases=("delivery",), subscriptions=[BILLING]) as servers:
+        servers.create_database("more")
+        servers.create_vhost("more", [BILLING])
+        ports = ports_on_record(folder)
+    require_nothing_left(folder, ports)
+
+
 def test_nothing_is_left_when_the_owner_is_killed(tmp_path: Path) -> None:
     folder = tmp_path / "stack"
     owner = subprocess.Popen([sys.executable, "-c", WAITING_OWNER, str(folder)], stdout=subprocess.PIPE, text=True)

@@ -3,6 +3,9 @@
 import stat
 from pathlib import Path
 
+import pytest
+
+from local_stack.errors import StackError
 from local_stack.folder import StackFolder, write_private
 
 
@@ -41,3 +44,22 @@ def test_logs_of_the_run_before_are_put_aside(tmp_path: Path) -> None:
     folder.start_logs()
     assert not folder.log("delivery").exists()
     assert (folder.root / "logs.previous" / "delivery.log").read_text() == "first run"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("two\nlines", "line breaks"),
+        ("two\rlines", "line breaks"),
+        ("latin-1 \udcfc", "not UTF-8"),
+        ("/".join(["deep"] * 200), "of 900 at most"),
+    ],
+)
+def test_folder_that_the_servers_cannot_work_with_is_refused_in_one_line(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    with pytest.raises(StackError, match=f"{reason}.*STACK_DATA") as told:
+        StackFolder(tmp_path / name).create()
+    message = str(told.value)
+    assert message.isprintable(), "a line break in the name makes no second line"
+    assert list(tmp_path.iterdir()) == []

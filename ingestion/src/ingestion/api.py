@@ -8,14 +8,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
 from sqlmodel import SQLModel, col, select
 
 from ingestion.domain import limits
 from ingestion.domain.commands import CancelDelivery, Command, Refusal, RefusalKind, RescheduleDelivery, SubmitDelivery
 from ingestion.domain.progress import Cancellation, DeliveryProgress, DeliveryRequest, Reschedule
 from ingestion.idempotency import REPLAYED_HEADER, idempotency_of
-from ingestion.openapi import ACCEPTED, IDEMPOTENCY_KEY, LISTED, TOLD, body_of, problems
+from ingestion.openapi import ACCEPTED, IDEMPOTENCY_KEY, KEY_REFUSED, LISTED, NOT_CHANGEABLE, TOLD, UNKNOWN
 from ingestion.representations import (
     STATUS_PATH,
     DeliveryPage,
@@ -29,11 +28,10 @@ from ingestion.representations import (
 from ingestion.tables import CancellationRow, DeliveryProgressRow, DeliveryRequestRow, RescheduleRow
 from shared_runtime import Problem
 from shared_runtime.envelope import new_id
-from shared_runtime.http import Caller, ReadSession, execute
+from shared_runtime.http import Caller, ReadSession, execute, json_body
 
 router = APIRouter(prefix=STATUS_PATH, tags=["delivery requests"])
 
-Body = TypeVar("Body", bound=BaseModel)
 State = TypeVar("State")
 
 JSON = "application/json"
@@ -43,12 +41,11 @@ RETRY_AFTER = {"Retry-After": str(limits.POLL_AFTER_S)}
 @router.post(
     "",
     status_code=202,
-    responses=ACCEPTED | problems(400, 413, 415, 422),
-    openapi_extra=body_of(NewDelivery) | IDEMPOTENCY_KEY,
+    responses=ACCEPTED | KEY_REFUSED,
+    openapi_extra=IDEMPOTENCY_KEY,
 )
-async def submit(request: Request, caller: Caller) -> Response:
+async def submit(request: Request, caller: Caller, body: Annotated[NewDelivery, json_body(NewDelivery)]) -> Response:
     """Ask for a delivery. 202 means that the request is stored and will be dealt with, whatever happens."""
-    body = await parsed(request, NewDelivery)
     command = SubmitDelivery(
         delivery_id=new_id(),
         owner_id=caller,
@@ -67,12 +64,13 @@ async def submit(request: Request, caller: Caller) -> Response:
 @router.patch(
     "/{delivery_id}",
     status_code=202,
-    responses=ACCEPTED | problems(400, 404, 409, 413, 415, 422),
-    openapi_extra=body_of(Times) | IDEMPOTENCY_KEY,
+    responses=ACCEPTED | UNKNOWN | NOT_CHANGEABLE | KEY_REFUSED,
+    openapi_extra=IDEMPOTENCY_KEY,
 )
-async def reschedule(delivery_id: UUID, request: Request, caller: Caller) -> Response:
+async def reschedule(
+    delivery_id: UUID, request: Request, caller: Caller, body: Annotated[Times, json_body(Times)]
+) -> Response:
     """Ask for other times. The status tells whether they were accepted or refused, and why."""
-    body = await parsed(request, Times)
     command = RescheduleDelivery(
         delivery_id=delivery_id,
         owner_id=caller,
@@ -86,7 +84,7 @@ async def reschedule(delivery_id: UUID, request: Request, caller: Caller) -> Res
 @router.delete(
     "/{delivery_id}",
     status_code=202,
-    responses=ACCEPTED | problems(400, 404, 409, 422),
+    responses=ACCEPTED | UNKNOWN | NOT_CHANGEABLE | KEY_REFUSED,
     openapi_extra=IDEMPOTENCY_KEY,
 )
 async def cancel(delivery_id: UUID, request: Request, caller: Caller) -> Response:
@@ -95,7 +93,7 @@ async def cancel(delivery_id: UUID, request: Request, caller: Caller) -> Respons
     return await answer_to(request, CancelDelivery(delivery_id, caller, idempotency))
 
 
-@router.get("/{delivery_id}", response_model=DeliveryStatus, responses=TOLD | problems(404, 422))
+@router.get("/{delivery_id}", response_model=DeliveryStatus, responses=TOLD | UNKNOWN)
 async def show(delivery_id: UUID, caller: Caller, session: ReadSession) -> Response:
     """Tell one of the caller's requests, and what became of it."""
     found = (await session.exec(_told(caller).where(col(DeliveryRequestRow.delivery_id) == delivery_id))).first()
@@ -105,7 +103,7 @@ async def show(delivery_id: UUID, caller: Caller, session: ReadSession) -> Respo
     return Response(status.model_dump_json(), media_type=JSON, headers=None if status.is_ended else RETRY_AFTER)
 
 
-@router.get("", response_model=DeliveryPage, responses=LISTED | problems(422))
+@router.get("", response_model=DeliveryPage, responses=LISTED)
 async def browse(
     caller: Caller,
     session: ReadSession,
@@ -120,18 +118,6 @@ async def browse(
     items = [status_of(*rows) for rows in found[:limit]]
     next_cursor = _cursor_at(items[-1].delivery_id) if len(found) > limit else None
     return Response(DeliveryPage(items=items, next_cursor=next_cursor).model_dump_json(), media_type=JSON)
-
-
-async def parsed(request: Request, model: type[Body]) -> Body:
-    """The body, read and validated in one step.
-
-    Raises RequestValidationError, which becomes a problem with status 400 when it is no JSON, or 422.
-    """
-    try:
-        return model.model_validate_json(await request.body())
-    except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in errors]) from None
 
 
 async def answer_to(request: Request, command: Command) -> Response:

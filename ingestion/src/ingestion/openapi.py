@@ -1,8 +1,6 @@
-"""What FastAPI cannot read off the routes, because they parse their bodies and make their answers themselves."""
+"""What FastAPI cannot read off the routes, because they make their answers themselves."""
 
 from typing import Any
-
-from pydantic import BaseModel, ConfigDict
 
 from ingestion.domain import limits
 from ingestion.idempotency import HEADER, REPLAYED_HEADER
@@ -11,74 +9,12 @@ from ingestion.representations import EXAMPLE_ID, STATUS_PATH, AcceptedDelivery,
 Responses = dict[int | str, dict[str, Any]]
 
 
-class FieldProblem(BaseModel):
-    """One field that is missing or invalid."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    field: str
-    """Where it is, as in `body.package.weight_kg`."""
-    message: str
-
-
-class ProblemDetails(BaseModel):
-    """An error as RFC 9457 tells it."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    type: str
-    """Stable; what programs compare."""
-    title: str
-    status: int
-    detail: str
-    instance: str
-    errors: list[FieldProblem] | None = None
-    """With `type` .../invalid-request."""
-    stage: str | None = None
-    """With `type` .../delivery-ended."""
-
-
-PROBLEMS = {
-    400: "The body is not JSON, or the idempotency key is not valid",
-    401: "The caller is unknown",
-    404: "The caller has no such request",
-    409: "The delivery has ended, or is about to be cancelled",
-    413: f"The body is larger than {limits.BODY_BYTES_MAX} bytes",
-    415: "The body is not application/json",
-    422: "Fields are missing, unknown or impossible, or the idempotency key was used for another request",
-    503: "The service cannot answer just now; a request with an idempotency key can safely be sent again",
+UNKNOWN: Responses = {404: {"description": "The caller has no such request"}}
+NOT_CHANGEABLE: Responses = {409: {"description": "The delivery has ended, or is about to be cancelled"}}
+KEY_REFUSED: Responses = {
+    400: {"description": "The idempotency key is not valid"},
+    422: {"description": "The idempotency key was used for another request"},
 }
-
-
-def inlined(model: type[BaseModel]) -> dict[str, Any]:
-    """The model's JSON Schema without references, for places that FastAPI does not collect definitions from."""
-    schema = model.model_json_schema()
-    definitions = schema.pop("$defs", {})
-
-    def resolve(part: Any) -> Any:
-        if isinstance(part, list):
-            return [resolve(one) for one in part]
-        if not isinstance(part, dict):
-            return part
-        if reference := part.get("$ref"):
-            named = definitions[reference.removeprefix("#/$defs/")]
-            return resolve({**named, **{name: value for name, value in part.items() if name != "$ref"}})
-        return {name: resolve(value) for name, value in part.items()}
-
-    resolved: dict[str, Any] = resolve(schema)
-    return resolved
-
-
-def problems(*statuses: int) -> Responses:
-    """The errors that a route answers with."""
-    content = {"application/problem+json": {"schema": inlined(ProblemDetails)}}
-    return {status: {"description": PROBLEMS[status], "content": content} for status in (*statuses, 401, 503)}
-
-
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The request body of a route that parses it itself."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": inlined(model)}}}}
-
 
 IDEMPOTENCY_KEY: dict[str, Any] = {
     "parameters": [

@@ -2,10 +2,10 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
@@ -21,6 +21,7 @@ from ingestion.domain.progress import (
 )
 from shared_contracts.delivery.v1 import RefusalReason
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location, PackageDescription
+from shared_runtime.http import Instant
 
 STATUS_PATH = "/api/v1/deliveryrequests"
 
@@ -36,15 +37,7 @@ EXAMPLE_REQUEST: JsonDict = {
 }
 EXAMPLE_ID = "019cb1f0-7a3e-7c55-9a10-2b7d1c6f5e01"
 
-_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-def _written_with_zone(value: Any) -> Any:
-    # Pydantic would also read "1700000000" and dates without a time.
-    if isinstance(value, str) and _RFC_3339.fullmatch(value):
-        return value
-    raise PydanticCustomError("instant_format", "must be a date and time with a zone, as in 2026-03-01T12:10:00+01:00")
 
 
 def _without_control_characters(value: str) -> str:
@@ -52,14 +45,6 @@ def _without_control_characters(value: str) -> str:
         raise PydanticCustomError("control_character", "must not contain control characters")
     return value
 
-
-Instant = Annotated[
-    AwareDatetime,
-    # Strict validation takes a text for an instant only straight from JSON, and the check above stands in between.
-    Field(strict=False, json_schema_extra={"type": "string", "format": "date-time"}),
-    BeforeValidator(_written_with_zone, json_schema_input_type=str),
-]
-"""RFC 3339, with a zone."""
 
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 

@@ -1,7 +1,7 @@
 """HTTP of the package service: owners see, describe and amend their packages."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -15,9 +15,15 @@ from package_service.tables import PackageRow
 from shared_contracts.domain_types import ConfirmationType, PackageDescription, PackageSize
 from shared_contracts.package_service.v1 import PackageRejectionReason
 from shared_runtime import Problem
-from shared_runtime.http import Caller, ReadSession, execute
+from shared_runtime.http import Caller, ReadSession, execute, json_body
 
 router = APIRouter(prefix="/api/v1/packages", tags=["packages"])
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "The caller has no such package"}}
+NOT_CHANGEABLE: dict[int | str, dict[str, Any]] = {
+    409: {"description": "The package has gone too far to be changed like this"},
+    422: {"description": "No drone may carry such a package"},
+}
 
 WeightKg = Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)]
 
@@ -74,7 +80,7 @@ class OwnerSummary(BaseModel):
     by_size: dict[PackageSize, int]
 
 
-@router.get("/summary/{owner_id}")
+@router.get("/summary/{owner_id}", responses={404: {"description": "The caller is another than this owner"}})
 async def get_summary(owner_id: str, caller: Caller, session: ReadSession) -> OwnerSummary:
     """How many packages the owner has, by status and size. Only the owner may ask."""
     if owner_id != caller:
@@ -101,7 +107,7 @@ async def get_summary(owner_id: str, caller: Caller, session: ReadSession) -> Ow
     )
 
 
-@router.get("/{package_id}")
+@router.get("/{package_id}", responses=NOT_FOUND)
 async def get_package(package_id: UUID, caller: Caller, session: ReadSession) -> PackageView:
     """One package of the caller."""
     row = await session.get(PackageRow, package_id)
@@ -110,9 +116,16 @@ async def get_package(package_id: UUID, caller: Caller, session: ReadSession) ->
     return PackageView.model_validate(row)
 
 
-@router.put("/{package_id}", responses={201: {"description": "The package is new"}})
+@router.put(
+    "/{package_id}",
+    responses={201: {"model": PackageView, "description": "The package is new"}} | NOT_FOUND | NOT_CHANGEABLE,
+)
 async def put_package(
-    package_id: UUID, body: PackageBody, caller: Caller, request: Request, response: Response
+    package_id: UUID,
+    caller: Caller,
+    body: Annotated[PackageBody, json_body(PackageBody)],
+    request: Request,
+    response: Response,
 ) -> PackageView:
     """Describe a package: create it, or replace its description. Doing it again changes nothing."""
     description = PackageDescription(size=body.size, weight_kg=body.weight_kg, tag=body.tag)
@@ -122,8 +135,10 @@ async def put_package(
     return PackageView.model_validate(package)
 
 
-@router.patch("/{package_id}")
-async def patch_package(package_id: UUID, body: PackagePatch, caller: Caller, request: Request) -> PackageView:
+@router.patch("/{package_id}", responses=NOT_FOUND | NOT_CHANGEABLE)
+async def patch_package(
+    package_id: UUID, caller: Caller, body: Annotated[PackagePatch, json_body(PackagePatch)], request: Request
+) -> PackageView:
     """Change parts of the description."""
     command = AmendPackage(package_id=package_id, owner_id=caller, **body.model_dump(exclude_unset=True))
     return PackageView.model_validate(await execute(request, command))

@@ -87,6 +87,9 @@ async def test_another_owners_package_is_not_there(client, broker, answers) -> N
         ({"size": "Huge", "weight_kg": 1}, 422),
         ({"size": "Small", "weight_kg": -1}, 422),
         ({"size": "Small", "weight_kg": "heavy"}, 422),
+        ({"size": "Small", "weight_kg": "1"}, 422),
+        ({"size": "Small", "weight_kg": True}, 422),
+        ({"size": "Small", "weight_kg": 1, "tag": 7}, 422),
         ({"size": "Small"}, 422),
         ({"size": "Small", "weight_kg": 1, "colour": "red"}, 422),
         ({"size": "Small", "weight_kg": 1, "tag": "x" * 65}, 422),
@@ -109,6 +112,7 @@ async def test_malformed_requests_are_refused(client) -> None:
     assert (await client.put(path, content=b" " * 70_000, headers=json_type)).status_code == 413
     assert (await client.get("/api/v1/packages/no-identifier", headers=ALICE)).status_code == 422
     assert (await client.patch(path, json={}, headers=ALICE)).status_code == 422
+    assert (await client.patch(path, json={"weight_kg": "1"}, headers=ALICE)).status_code == 422
     assert (await client.patch(path, json={"tag": "food"}, headers=ALICE)).status_code == 404
     assert (await client.delete(path, headers=ALICE)).status_code == 405
 

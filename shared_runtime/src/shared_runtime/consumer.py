@@ -1,5 +1,6 @@
 """What a service reacts to: one handler per message, with the states that the handler needs."""
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from shared_runtime.unit_of_work import UnitOfWork
 Handler = Callable[[Any, UnitOfWork], Any]
 Loader = Callable[[asyncpg.Connection, Sequence[Any]], Awaitable[Iterable[object]]]
 H = TypeVar("H", bound=Handler)
+
+HANDLER_TIMEOUT_S = 30.0
+"""A handler that waits longer for something has failed: its transaction holds locks, and its partition waits."""
 
 
 class Subscription(Protocol):
@@ -63,9 +67,15 @@ class Registration:
     even_expired: bool = False
 
     async def call(self, message: Any, work: UnitOfWork) -> Any:
-        """Run the handler, be it a plain function or a coroutine function."""
+        """Run the handler, be it a plain function or a coroutine function.
+
+        Raises TimeoutError when it waits longer than HANDLER_TIMEOUT_S.
+        """
         result = self.handler(message, work)
-        return await result if inspect.isawaitable(result) else result
+        if not inspect.isawaitable(result):
+            return result
+        async with asyncio.timeout(HANDLER_TIMEOUT_S):
+            return await result
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The service's PostgreSQL: one small pool, and transactions whose outages are told apart from refusals."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import asyncpg
@@ -12,6 +12,9 @@ from shared_runtime.errors import DatabaseUnavailable, outage_of, text_of
 
 CONNECT_TIMEOUT_S = 10.0
 STATEMENT_TIMEOUT_S = 30.0
+
+_FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""All that a call to the database may raise."""
 
 
 class Database:
@@ -43,20 +46,23 @@ class Database:
             self.pool.terminate()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+    async def transaction(self, committed: Callable[[], None] = lambda: None) -> AsyncIterator[asyncpg.Connection]:
         """A transaction that commits at the end of the block and is rolled back when the block raises.
+
+        `committed` is called as soon as it has committed, before any transaction that waited for its locks can.
 
         Raises DatabaseUnavailable when the database is out of reach; then the commit may or may not have happened.
         """
         try:
             connection = await self.pool.acquire(timeout=CONNECT_TIMEOUT_S)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        except _FAILURES as error:
             raise DatabaseUnavailable(text_of(error)) from error
         try:
             transaction = connection.transaction()
             await transaction.start()
             yield cast("asyncpg.Connection", connection)
             await transaction.commit()
+            committed()
         except BaseException as error:
             outage = _outage(error, connection)
             if outage is not None or not isinstance(error, Exception):
@@ -68,7 +74,10 @@ class Database:
                 raise
             raise outage from error
         finally:
-            await self.pool.release(connection)
+            # Now and then the pool closes a connection instead, which takes a while and may fail. The pool is rid of it
+            # then, and what is committed is committed.
+            with suppress(*_FAILURES):
+                await self.pool.release(connection)
 
 
 def _outage(error: BaseException, connection: PoolConnectionProxy) -> DatabaseUnavailable | None:
@@ -94,7 +103,7 @@ def _terminate(connection: PoolConnectionProxy) -> None:
 async def _roll_back(connection: PoolConnectionProxy, transaction: Any) -> None:
     try:
         await transaction.rollback()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+    except _FAILURES:
         _terminate(connection)
 
 

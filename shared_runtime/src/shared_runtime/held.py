@@ -125,6 +125,7 @@ SELECT position, subscription, message_id, attributes::jsonb ->> 'cloudEvents_ty
        attempts, first_failed_at, error, due_at, is_parked
 FROM held_message WHERE session_id = $1 ORDER BY subscription, position LIMIT $2
 """
+_END = "UPDATE held_message SET begun = greatest(begun - 1, 0) WHERE position = $1"
 _POSTPONE = """
 UPDATE held_message
 SET attempts = $2, begun = 0, first_failed_at = coalesce(first_failed_at, $3), error = $4, due_at = $5
@@ -188,6 +189,11 @@ async def lock(connection: asyncpg.Connection, message: HeldMessage) -> bool:
 async def begin(connection: asyncpg.Connection, message: HeldMessage, until: datetime) -> None:
     """Note that an attempt begins. Nobody else tries before `until`, unless it ends earlier."""
     await connection.execute(_BEGIN, message.position, until)
+
+
+async def end(connection: asyncpg.Connection, position: int) -> None:
+    """An attempt ended without a result, and the process lives."""
+    await connection.execute(_END, position)
 
 
 async def remove(connection: asyncpg.Connection, position: int) -> None:

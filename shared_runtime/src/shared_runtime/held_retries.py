@@ -86,14 +86,15 @@ class HeldRetries:
     def __init__(self, processor: Processor, sources: Sequence[SubscriptionSource]) -> None:
         self._processor = processor
         self._sources = {source.name: source for source in sources}
-        self._attempt_in_hand = asyncio.Lock()
         self._is_stopping = False
+        self._unfinished: int | None = None
+        """The position of a message whose attempt began and has no result, because of an outage for example."""
 
     async def finish(self, timeout_s: float) -> None:
         """Begin no more attempts, and wait for the end of the one in hand: it would count as one that never ended."""
         self._is_stopping = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s), self._attempt_in_hand:
+            async with asyncio.timeout(timeout_s), self._processor.counted_attempt:
                 pass
 
     async def run(self) -> None:
@@ -102,7 +103,10 @@ class HeldRetries:
         while True:
             started = clock.time()
             async with self._processor.database.transaction() as connection:
+                if self._unfinished is not None:
+                    await held.end(connection, self._unfinished)
                 sessions = await held.due_sessions(connection, self._sources, limit=SESSIONS_PER_POLL)
+            self._unfinished = None
             look_s = clock.time() - started
             attempts = sum([await self._retry(self._sources[name], session_id) for name, session_id in sessions])
             if attempts < SESSIONS_PER_POLL:
@@ -114,7 +118,7 @@ class HeldRetries:
         attempts = 0
         goes_on = True
         while goes_on and not self._is_stopping:
-            async with self._attempt_in_hand:
+            async with self._processor.counted_attempt:
                 head = await self._begin(subscription, session_id)
                 goes_on = head is not None and await self._attempt(subscription, head, crash_of(head.begun))
             attempts += head is not None
@@ -128,6 +132,7 @@ class HeldRetries:
             if head is None or head.is_parked or head.due_at > now:
                 return None
             # Committed before the attempt, so that one that kills the process is counted.
+            self._unfinished = head.position
             await held.begin(connection, head, now + LEASE)
             return head
 
@@ -144,5 +149,7 @@ class HeldRetries:
         except SubscriptionPaused:
             async with self._processor.database.transaction() as connection:
                 await held.give_back(connection, head, utc_now() + AFTER_PAUSE)
+            self._unfinished = None
             return False
+        self._unfinished = None
         return source.goes_on

@@ -1,14 +1,16 @@
 """The HTTP side of a service: the application, who is calling, reads, and errors as problem details."""
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -16,7 +18,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from shared_runtime import logs
+from shared_runtime import logs, openapi, support
+from shared_runtime.bodies import Instant, json_body
+from shared_runtime.callers import Caller, Roles, require_role
 from shared_runtime.consumer import Consumer
 from shared_runtime.errors import TransientError, is_conflict, outage_of, text_of
 from shared_runtime.middleware import RequestMiddleware
@@ -24,6 +28,8 @@ from shared_runtime.problems import Problem
 from shared_runtime.reads import close_engine, open_engine
 from shared_runtime.service import Service
 from shared_runtime.settings import ServiceSettings
+
+__all__ = ["Caller", "Instant", "ReadSession", "Roles", "create_app", "execute", "json_body", "require_role"]
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +42,42 @@ SLUGS = {
     413: "request-too-large",
     415: "unsupported-media-type",
 }
+
+
+class Application(FastAPI):
+    """A service's HTTP side, which documents every problem that it can answer."""
+
+    def __init__(self, service: Service, routers: Sequence[APIRouter], **options: Any) -> None:
+        super().__init__(**options)
+        self.state.service = service
+        self._routers = routers
+        self._max_request_bytes = service.settings.max_request_bytes
+        for router in routers:
+            self.include_router(router)
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        return openapi.complete(super().openapi(), self._api_routes, max_request_bytes=self._max_request_bytes)
+
+    def methods_of(self, path: str) -> set[str]:
+        """What can be done with the path."""
+        return {method for route in self._api_routes if route.path_regex.match(path) for method in route.methods or ()}
+
+    @property
+    def _api_routes(self) -> list[APIRoute]:
+        # Routers keep their routes: how an application lists them differs by FastAPI's version.
+        routes = [*self.routes, *(route for router in self._routers for route in router.routes)]
+        return [route for route in routes if isinstance(route, APIRoute)]
+
+    def answer(self, request: Request, problem: Problem) -> JSONResponse:
+        """The problem as an answer. Warns, which fails a test, when the document of the route lacks its status."""
+        route = request.scope.get("route")
+        if isinstance(route, APIRoute) and route.include_in_schema:
+            documented = openapi.problems_of(route, request.method, max_request_bytes=self._max_request_bytes)
+            if problem.status not in documented:
+                text = f"{request.method} {route.path} answers {problem.status} ({problem.slug}), which is undocumented"
+                warnings.warn(text, openapi.UndocumentedProblem, stacklevel=2)
+        return problem.response(request.url.path)
 
 
 def create_app(
@@ -63,8 +105,18 @@ def create_app(
             await close_engine(engine)
             await service.stop()
 
-    app = FastAPI(title=title, version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None)
-    app.state.service = service
+    app = Application(
+        service,
+        [*routers, support.router],
+        title=title,
+        version="1",
+        description=openapi.DESCRIPTION,
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+        # With a slash at its end a path is another one.
+        redirect_slashes=False,
+    )
     app.add_middleware(
         RequestMiddleware,
         tracing=service.tracing,
@@ -73,8 +125,6 @@ def create_app(
     )
     _add_problem_handlers(app)
     app.include_router(_operations(service))
-    for router in routers:
-        app.include_router(router)
     return app
 
 
@@ -90,27 +140,6 @@ async def _read_session(request: Request) -> AsyncIterator[AsyncSession]:
 
 ReadSession = Annotated[AsyncSession, Depends(_read_session)]
 """A session for queries. Changes go through `execute`."""
-
-
-async def _caller(x_subject: Annotated[str | None, Header(max_length=128)] = None) -> str:
-    if not x_subject:
-        raise Problem(401, "caller-unknown", "the header X-Subject, which the gateway sets, is missing")
-    return x_subject
-
-
-Caller = Annotated[str, Depends(_caller)]
-"""The subject of the caller."""
-
-
-def require_role(role: str) -> Callable[..., Any]:
-    """A dependency that refuses callers without the role (header X-Roles, comma separated, set by the gateway)."""
-
-    async def check(caller: Caller, x_roles: Annotated[str, Header()] = "") -> str:
-        if role not in {one.strip() for one in x_roles.split(",")}:
-            raise Problem(403, "role-missing", f"this needs the role {role}")
-        return caller
-
-    return check
 
 
 def _operations(service: Service) -> APIRouter:
@@ -138,10 +167,10 @@ def _operations(service: Service) -> APIRouter:
     return router
 
 
-def _add_problem_handlers(app: FastAPI) -> None:
+def _add_problem_handlers(app: Application) -> None:
     @app.exception_handler(Problem)
     async def on_problem(request: Request, problem: Problem) -> JSONResponse:
-        return problem.response(request.url.path)
+        return app.answer(request, problem)
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -151,7 +180,7 @@ def _add_problem_handlers(app: FastAPI) -> None:
         else:
             fields = [{"field": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in errors]
             problem = Problem(422, "invalid-request", "some fields are missing or invalid", errors=fields)
-        return problem.response(request.url.path)
+        return app.answer(request, problem)
 
     @app.exception_handler(ClientDisconnect)
     async def on_disconnect(request: Request, error: ClientDisconnect) -> JSONResponse:
@@ -162,6 +191,9 @@ def _add_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers) if error.headers else None
+        if error.status_code == 405 and (methods := app.methods_of(request.url.path)):
+            # The router knows the methods of the first route with this path only.
+            headers = {"Allow": ", ".join(sorted(methods))}
         slug = SLUGS.get(error.status_code, f"http-{error.status_code}")
         return Problem(error.status_code, slug, str(error.detail), headers=headers).response(request.url.path)
 

@@ -21,6 +21,9 @@ UNION ALL
 SELECT DISTINCT NULL::uuid, NULL::integer, session_id FROM held_message
 WHERE subscription = $1 AND session_id = ANY($5::text[])
 """
+_HELD_SESSIONS = """
+SELECT DISTINCT session_id FROM held_message WHERE subscription = $1 AND session_id = ANY($2::text[])
+"""
 _PRUNE = """
 DELETE FROM inbox WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM inbox WHERE received_at < now() - make_interval(secs => $1) LIMIT $2
@@ -40,7 +43,12 @@ async def admit(
         _ADMIT, subscription, [one[0] for one in messages], [one[1] for one in messages], now, sessions
     )
     fresh = {(record[0], record[1]) for record in records if record[0] is not None}
-    return fresh, {record[2] for record in records if record[2] is not None}
+    held_sessions = {record[2] for record in records if record[2] is not None}
+    if len(fresh) < len(messages):
+        # The statement may have waited for the transaction of another process that had the same message, and it does
+        # not see what has been committed since it began: that the message is held now.
+        held_sessions = {record[0] for record in await connection.fetch(_HELD_SESSIONS, subscription, sessions)}
+    return fresh, held_sessions
 
 
 async def prune(connection: asyncpg.Connection, *, older_than_s: float, limit: int) -> int:

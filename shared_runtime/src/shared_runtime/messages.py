@@ -250,8 +250,8 @@ class MessageProcessor:
     def __init__(self, processor: Processor, source: SubscriptionSource) -> None:
         self._processor = processor
         self._source = source
-        self._suspects: dict[UUID, int] = {}
-        """How often each suspect was begun, this time included. A process begins it once, however often it tries."""
+        self._crashes: dict[UUID, int] = {}
+        """Attempts at the suspects in hand that have not ended, by message: not counting the one of this process."""
 
     async def process(self, received: Sequence[Envelope]) -> None:
         """Return when each event is handled, held for a later attempt, or dead-lettered, and that is committed.
@@ -270,20 +270,22 @@ class MessageProcessor:
 
     async def process_suspect(self, envelope: Envelope) -> None:
         """Handle an event that the broker has delivered several times already: the process may have died of it."""
-        if envelope.id not in self._suspects:
+        async with self._processor.counted_attempt:
+            # An event that is given again after an outage is not counted again: the process has not died of it.
+            if envelope.id not in self._crashes:
+                async with self._processor.database.transaction() as connection:
+                    attempts = await held.count_suspect(connection, self._source.name, envelope.id)
+                self._crashes[envelope.id] = attempts - 1
+            crashes = self._crashes[envelope.id]
+            crash = crash_of(crashes)
+            if crash is not None:
+                job = Job(envelope, error=crash, attempts=crashes)
+                await self._processor.run_isolating([job], self._source, self._refused)
+            else:
+                await self.process([envelope])
             async with self._processor.database.transaction() as connection:
-                attempts = await held.count_suspect(connection, self._source.name, envelope.id)
-            self._suspects[envelope.id] = attempts
-        attempts = self._suspects[envelope.id]
-        crash = crash_of(attempts - 1)
-        if crash is not None:
-            job = Job(envelope, error=crash, attempts=attempts - 1)
-            await self._processor.run_isolating([job], self._source, self._refused)
-        else:
-            await self.process([envelope])
-        async with self._processor.database.transaction() as connection:
-            await held.clear_suspect(connection, self._source.name, envelope.id)
-        del self._suspects[envelope.id]
+                await held.clear_suspect(connection, self._source.name, envelope.id)
+            del self._crashes[envelope.id]
 
     async def _refused(self, job: Job, error: BaseException) -> None:
         """The database refused what this one job wanted to save: hold or dead-letter it without running it."""

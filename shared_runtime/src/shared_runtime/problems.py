@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi.encoders import jsonable_encoder
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse
 
 from shared_runtime.errors import PermanentError
@@ -41,3 +42,30 @@ class Problem(PermanentError):
         """The answer to the request to `instance`. Extensions may be whatever FastAPI can turn into JSON."""
         body = jsonable_encoder(self.body(instance))
         return JSONResponse(body, self.status, media_type=MEDIA_TYPE, headers=self.headers)
+
+
+class FieldProblem(BaseModel):
+    """One field or parameter that is missing or invalid."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    field: str
+    """Where it is, as in `body.package.weight_kg`."""
+    message: str
+
+
+class ProblemDetails(BaseModel):
+    """A problem as its document describes it. By `type` it may have further members."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+    type: str
+    """Stable; what programs compare."""
+    title: str
+    status: int
+    detail: str
+    """One sentence for people."""
+    instance: str
+    """The path that was asked."""
+    errors: list[FieldProblem] | None = None
+    """With `type` .../invalid-request."""

@@ -95,6 +95,8 @@ class Processor:
         self.relay = relay
         self.tracing = tracing
         self.source = f"/services/{consumer.service}"
+        self.counted_attempt = asyncio.Lock()
+        """Held during an attempt that is counted because the process may die of it: only one message is to blame."""
 
     def envelope_for(self, kind: str, *, correlation_id: str = "", traceparent: str | None = None) -> Envelope:
         """Attributes for work that came by no message: a command, a due row, a tick."""
@@ -151,15 +153,16 @@ class Processor:
 
     async def _transact(self, jobs: list[Job], source: Source) -> None:
         started = asyncio.get_running_loop().time()
+        outgoing: list[Outgoing] = []
         try:
             with self.relay.confirmed_rows() as confirmed:
-                async with self.database.transaction() as connection:
+                async with self.database.transaction(lambda: self.relay.enqueue(outgoing)) as connection:
                     now = utc_now()
                     admitted = await source.admit(connection, jobs, now)
                     states = await self._load(connection, [job for job in admitted if job.error is None])
                     events = await self._handle(admitted, states, now, source)
                     await self._save(connection, states)
-                    outgoing = [*outbox.pack(events), *await source.settle(connection, admitted, now)]
+                    outgoing += [*outbox.pack(events), *await source.settle(connection, admitted, now)]
                     if outgoing:
                         await outbox.insert(connection, outgoing)
                     if confirmed:
@@ -171,7 +174,6 @@ class Processor:
                 # The commit may have happened without an answer: then its messages are only in the table.
                 self.relay.look_for_leftovers()
             raise
-        self.relay.enqueue(outgoing)
         for event in events:
             PUBLISHED.labels(event.envelope.type).inc()
         everything = jobs or admitted

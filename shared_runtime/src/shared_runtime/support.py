@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict
 
 from shared_runtime import held
-from shared_runtime.access import require_role
+from shared_runtime.callers import require_role
 
 MAX_MESSAGES = 1_000
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -51,9 +52,20 @@ class Tracing:
     async def close(self, timeout_s: float) -> None:
         """Export what is waiting, unless the collector takes too long."""
         if self._exports:
+            loop = asyncio.get_running_loop()
+            is_done = asyncio.Event()
+
+            def shut_down() -> None:
+                self._provider.shutdown()
+                # The loop may be closed by now.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(is_done.set)
+
+            # In no thread of the event loop's: the process would wait for its end, however long that takes.
+            threading.Thread(target=shut_down, name="trace-export", daemon=True).start()
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    await asyncio.to_thread(self._provider.shutdown)
+                    await is_done.wait()
 
 
 def is_sampled(traceparent: str) -> bool:

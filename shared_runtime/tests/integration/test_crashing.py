@@ -52,6 +52,20 @@ async def test_a_message_that_ends_the_process_is_dead_lettered(own_site: Site) 
         assert await world.database.fetchval("SELECT count(*) FROM crash_suspect") == 0
 
 
+async def test_what_is_in_hand_elsewhere_is_not_blamed(own_site: Site) -> None:
+    """A slow message of another partition is in hand whenever the process dies."""
+    async with World.around(own_site, runs=False) as world:
+        session, innocent = a_session(partition=1), a_session(partition=2)
+        bad = Entry(session=session, number=1, how="exit")
+        await world.send(Entry(session=innocent, number=1, how="sleep 2"), bad, *entries(session, [2]))
+        body = bad.model_dump_json().encode()
+        await until(own_site.process(), lambda: body in world.dead_letters.bodies())
+        await own_site.started("after")
+        await world.has(session, 2)
+        await world.has(innocent, 1)
+        assert world.dead_letters.bodies() == [body]
+
+
 async def test_a_held_message_that_ends_the_process_is_dead_lettered(own_site: Site, tmp_path: Path) -> None:
     async with World.around(own_site, runs=False) as world:
         session, other = a_session(), a_session()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -111,3 +112,23 @@ async def test_a_cancelled_transaction_gives_its_connection_back(database: Datab
 
 async def test_more_transactions_than_connections_wait_for_each_other(database: Database) -> None:
     await asyncio.gather(*(works(database) for _ in range(20)))
+
+
+async def test_a_connection_that_cannot_be_given_back_undoes_no_commit(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After so many queries asyncpg closes a connection instead of keeping it, and the server may not answer."""
+    release = asyncpg.Pool.release
+
+    async def fail(pool: asyncpg.Pool, connection: Any) -> None:
+        connection.terminate()
+        await release(pool, connection)
+        raise TimeoutError
+
+    monkeypatch.setattr(asyncpg.Pool, "release", fail)
+    committed: list[int] = []
+    for number in (1, 2):
+        async with database.transaction(lambda: committed.append(1)) as connection:
+            assert await connection.fetchval("SELECT $1::integer", number) == number
+            assert len(committed) < number
+    assert committed == [1, 1]

@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
+from uuid import UUID
 
 import httpx
 import pytest
+import pytest_asyncio
 from fastapi import Depends, FastAPI
+from pydantic import BaseModel
 from sites import Site, World, a_session, entries, metric
 
-from shared_runtime import reads
-from shared_runtime.http import require_role
+from shared_runtime import Problem, reads
+from shared_runtime.http import Instant, json_body, require_role
+from shared_runtime.openapi import UndocumentedProblem
 from shared_runtime.testing import eventually, running
 
 
@@ -33,7 +37,15 @@ def is_a_problem(response: httpx.Response, status: int, slug: str) -> dict[str, 
         ("GET", "/api/v1/journals/none", {}, (404, "no-journal")),
         ("DELETE", "/api/v1/mine", {}, (405, "method-not-allowed")),
         ("GET", "/api/v1/mine", {}, (401, "caller-unknown")),
-        ("GET", "/api/v1/mine", {"headers": {"X-Subject": "x" * 129}}, (422, "invalid-request")),
+        ("GET", "/api/v1/mine/", {}, (404, "not-found")),
+        ("GET", "/api/v1/mine", {"headers": {"X-Subject": ""}}, (401, "caller-unknown")),
+        ("GET", "/api/v1/mine", {"headers": {"X-Subject": "x" * 129}}, (400, "caller-invalid")),
+        ("GET", "/api/v1/mine", {"headers": {"X-Subject": b"a\x01b"}}, (400, "caller-invalid")),
+        ("GET", "/api/v1/mine", {"headers": {"X-Subject": b"a\tb"}}, (400, "caller-invalid")),
+        ("GET", "/api/v1/mine", {"headers": {"X-Subject": "\u00e4nne".encode()}}, (400, "caller-invalid")),
+        ("GET", "/api/v1/mine", {"headers": {"X-Subject": " \t"}}, (401, "caller-unknown")),
+        ("GET", "/api/v1/mine", {"headers": [("X-Subject", "ann"), ("x-subject", "bob")]}, (400, "caller-ambiguous")),
+        ("GET", "/api/v1/mine", {"headers": [("X-Subject", ""), ("X-Subject", "bob")]}, (400, "caller-ambiguous")),
         ("POST", "/api/v1/journals/a", {"content": b"{"}, (400, "malformed-json")),
         ("POST", "/api/v1/journals/a", {"content": b"\xff"}, (400, "malformed-request")),
         ("POST", "/api/v1/journals/a", {"content": b"[" * 20_000}, (400, "malformed-request")),
@@ -55,6 +67,13 @@ async def test_errors_are_problem_documents(
     headers = {"Content-Type": content_type} if content_type else {}
     response = await world.http.request(method, path, **{"headers": headers} | sent)
     is_a_problem(response, *expected)
+
+
+async def test_what_is_allowed_is_told(world: World) -> None:
+    refused = await world.http.delete("/api/v1/journals/a")
+    is_a_problem(refused, 405, "method-not-allowed")
+    assert refused.headers["allow"] == "GET, POST"
+    assert (await world.http.post("/metrics")).headers["allow"] == "GET"
 
 
 async def test_fields_that_are_wrong_are_named(world: World) -> None:
@@ -85,7 +104,9 @@ async def test_a_vendor_media_type_is_json_too(world: World) -> None:
 
 
 async def test_the_caller_is_the_subject_of_the_gateway(world: World) -> None:
-    assert (await world.http.get("/api/v1/mine", headers={"X-Subject": "ann"})).json() == "ann"
+    for subject in ("ann", " ann\t", "ann, of Leeds", "x" * 128):
+        answer = await world.http.get("/api/v1/mine", headers={"X-Subject": subject})
+        assert answer.json() == subject.strip()
 
 
 async def test_a_role_is_required(site: Site) -> None:
@@ -100,6 +121,122 @@ async def test_a_role_is_required(site: Site) -> None:
         assert (await client.get("/support", headers=headers)).json() == "ann"
         is_a_problem(await client.get("/support", headers=headers | {"X-Roles": "reader"}), 403, "role-missing")
         is_a_problem(await client.get("/support", headers={"X-Roles": "support"}), 401, "caller-unknown")
+        twice = [("X-Subject", "ann"), ("X-Roles", "reader"), ("X-Roles", "support")]
+        is_a_problem(await client.get("/support", headers=twice), 400, "caller-ambiguous")
+        is_a_problem(await client.get("/support", headers=headers | {"X-Roles": b"\xff"}), 400, "caller-invalid")
+
+
+class Parcel(BaseModel):
+    weight_kg: float
+    count: int = 1
+    is_fragile: bool = False
+    parcel_id: UUID | None = None
+    inside: list["Parcel"] = []
+    ready_at: Instant | None = None
+
+
+GOOD_PARCEL = {"weight_kg": 2, "parcel_id": "019cb1f0-7a3e-7c55-9a10-2b7d1c6f5e01", "ready_at": "2026-03-01T12:10:00z"}
+
+
+@pytest_asyncio.fixture(scope="module")
+async def parcels(site: Site) -> AsyncIterator[httpx.AsyncClient]:
+    """An application with a strict body, and with a route that forgot to document a problem."""
+    app: FastAPI = site.app()
+
+    @app.post("/parcels", responses={409: {"description": "There is one"}})
+    async def send(body: Annotated[Parcel, json_body(Parcel)]) -> Parcel:
+        if body.count == 409:
+            raise Problem(409, "parcel-known", "there is one")
+        if body.count == 418:
+            raise Problem(418, "teapot", "nobody was told of this")
+        return body
+
+    async with running(app, wait_ready=False) as client:
+        yield client
+
+
+async def test_a_body_is_read_strictly(parcels: httpx.AsyncClient) -> None:
+    answer = await parcels.post("/parcels", json=GOOD_PARCEL)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["weight_kg"] == 2.0
+    assert answer.json()["ready_at"] == "2026-03-01T12:10:00Z"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"weight_kg": "2"}, "weight_kg"),
+        ({"weight_kg": True}, "weight_kg"),
+        ({"weight_kg": None}, "weight_kg"),
+        ({"count": 1.5}, "count"),
+        ({"count": "1"}, "count"),
+        ({"count": True}, "count"),
+        ({"is_fragile": 1}, "is_fragile"),
+        ({"is_fragile": "yes"}, "is_fragile"),
+        ({"parcel_id": 7}, "parcel_id"),
+        ({"colour": "red"}, "colour"),
+        ({"inside": [{"weight_kg": "1"}]}, "inside.0.weight_kg"),
+        ({"inside": [{"weight_kg": 1, "colour": "red"}]}, "inside.0.colour"),
+        ({"ready_at": 1772363400}, "ready_at"),
+        ({"ready_at": "1772363400"}, "ready_at"),
+        ({"ready_at": "2026-03-01"}, "ready_at"),
+        ({"ready_at": "2026-02-30T12:10:00Z"}, "ready_at"),
+        ({"ready_at": "2026-03-01T12:10:00"}, "ready_at"),
+    ],
+)
+async def test_nothing_is_converted(parcels: httpx.AsyncClient, changes: dict[str, Any], field: str) -> None:
+    body = is_a_problem(await parcels.post("/parcels", json=GOOD_PARCEL | changes), 422, "invalid-request")
+    assert [error["field"] for error in body["errors"]] == [f"body.{field}"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[" * 20_000,
+        b'{"weight_kg": 1}{}',
+        b'{"x": "\\ud800"}',
+        b'{"count": 1' + b"0" * 5_000 + b"}",
+    ],
+    ids=["nothing", "cut off", "no UTF-8", "deep", "two", "half a character", "huge number"],
+)
+async def test_what_is_no_json_is_malformed(parcels: httpx.AsyncClient, content: bytes) -> None:
+    answer = await parcels.post("/parcels", content=content, headers={"Content-Type": "application/json"})
+    is_a_problem(answer, 400, "malformed-json")
+
+
+async def test_the_body_of_a_dependency_is_limited_too(parcels: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" " * 1_000
+
+    answer = await parcels.post("/parcels", content=chunks(), headers={"Content-Type": "application/json"})
+    is_a_problem(answer, 413, "request-too-large")
+
+
+async def test_bodies_and_problems_are_documented(parcels: httpx.AsyncClient) -> None:
+    document = (await parcels.get("/openapi.json")).json()
+    assert document == (await parcels.get("/openapi.json")).json()
+    operation = document["paths"]["/parcels"]["post"]
+    assert operation["responses"].keys() == {"200", "400", "409", "413", "415", "422", "503"}
+    sent = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    answered = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    schemas = document["components"]["schemas"]
+    assert schemas[sent]["additionalProperties"] is False
+    assert schemas[sent]["properties"]["inside"]["items"]["$ref"].rpartition("/")[2] == sent
+    assert schemas[sent]["properties"]["ready_at"]["anyOf"][0] == {"format": "date-time", "type": "string"}
+    # What is answered may grow.
+    assert "additionalProperties" not in schemas[answered]
+
+
+async def test_an_undocumented_problem_fails_a_test(parcels: httpx.AsyncClient) -> None:
+    is_a_problem(await parcels.post("/parcels", json={"weight_kg": 1, "count": 409}), 409, "parcel-known")
+    # Warnings are errors here, as in the tests of every service.
+    is_a_problem(await parcels.post("/parcels", json={"weight_kg": 1, "count": 418}), 500, "internal-error")
+    with pytest.warns(UndocumentedProblem, match=r"POST /parcels answers 418 \(teapot\)"):
+        is_a_problem(await parcels.post("/parcels", json={"weight_kg": 1, "count": 418}), 418, "teapot")
 
 
 async def test_reads_that_wait_too_long_for_a_connection_are_turned_away(

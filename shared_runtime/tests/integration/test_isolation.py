@@ -8,7 +8,7 @@ import pytest
 from journal_service.messages import ENTRIES, Entry
 from sites import World, a_session, entries, events_in, metric
 
-from shared_runtime import retry
+from shared_runtime import consumer, retry
 from shared_runtime.envelope import utc_now
 from shared_runtime.testing import envelope_of, eventually
 
@@ -109,6 +109,23 @@ async def test_a_transient_failure_heals_and_its_session_keeps_its_order(
     await world.has(session, 1, 2, 3, 4, 5)
     assert metric("messages_retried_total", subscription=ENTRIES.name, type=Entry.message_type) - retried >= 4
     assert await world.held(session) == []
+
+
+async def test_a_handler_that_does_not_end_counts_as_failed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it waits for may never answer, and the partition's other sessions wait behind it."""
+    monkeypatch.setattr(consumer, "HANDLER_TIMEOUT_S", 0.3)
+    session, other = a_session(partition=2), a_session(partition=2)
+    endless = Entry(session=session, number=1, how="sleep 3600")
+    await world.send(endless, *entries(session, [2]), *entries(other, [1]))
+    await world.has(other, 1)
+
+    async def is_held() -> list[str]:
+        return [row["error"].partition(":")[0] for row in await world.held(session)]
+
+    assert (await eventually(is_held))[0] == "TimeoutError"
+    monkeypatch.setattr(retry, "TRANSIENT_PATIENCE", timedelta(0))
+    await world.dead_letters.with_body(endless.model_dump_json().encode())
+    await world.has(session, 2)
 
 
 async def test_followers_run_after_the_message_that_they_waited_for_is_dead_lettered(world: World) -> None:

@@ -4,9 +4,12 @@ import asyncio
 from collections import defaultdict
 from contextlib import AsyncExitStack
 from random import Random
+from typing import Any
 
+import asyncpg
+import pytest
 from journal_service.messages import Entry
-from sites import Site, World, a_session
+from sites import Site, World, a_session, entries
 
 from shared_contracts.topology import PARTITIONS
 from shared_runtime.partition import partition_of
@@ -117,3 +120,27 @@ async def test_a_process_that_stops_is_not_overtaken_by_its_successor(own_site: 
             await world.send(*(Entry(session=session, number=number) for number in range(1, 60)))
             await successor.enter_async_context(running(own_site.app()))
         await world.has(session, *range(60))
+
+
+async def test_a_slow_release_of_a_connection_lets_nobody_overtake(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After so many queries asyncpg replaces a connection when it is given back, which takes a moment."""
+    release = asyncpg.Pool.release
+
+    async def release_late(pool: asyncpg.Pool, connection: Any) -> None:
+        task = asyncio.current_task()
+        if task is not None and task.get_name().startswith("lane"):
+            await asyncio.sleep(0.5)
+        await release(pool, connection)
+
+    monkeypatch.setattr(asyncpg.Pool, "release", release_late)
+    session = a_session()
+    await world.send(*entries(session, [1]))
+
+    async def is_committed() -> bool:
+        return await world.numbers(session) == ["1"]
+
+    await eventually(is_committed, interval_s=0.005)
+    assert (await world.http.post(f"/api/v1/journals/{session}", json={"number": 2})).is_success
+    await world.has(session, 1, 2)

@@ -1,13 +1,19 @@
 """Transactions that get into each other's way are done again; a schema that changes stops nobody."""
 
 import asyncio
+from collections import Counter
 
 import pytest
-from journal_service.messages import Entry
+from journal_service.messages import ENTRIES, Entry
 from sites import Site, World, a_session, entries
 
-from shared_runtime import relay
-from shared_runtime.testing import eventually, running
+from shared_runtime import held, inbox, relay
+from shared_runtime.envelope import JSON, headers_of, utc_now
+from shared_runtime.errors import TransientError
+from shared_runtime.held import HeldMessage
+from shared_runtime.messages import MAX_CRASHES
+from shared_runtime.processor import Job, Source
+from shared_runtime.testing import envelope_of, eventually, running
 
 
 async def nothing_failed(world: World) -> None:
@@ -47,6 +53,25 @@ async def test_a_message_and_a_command_that_insert_the_same_row_both_succeed(wor
 
     await eventually(both)
     await nothing_failed(world)
+
+
+async def test_followers_do_not_overtake_a_message_that_another_process_is_about_to_hold(world: World) -> None:
+    """A process that lost the broker finishes its batch while its successor has the same messages, and more."""
+    session = a_session()
+    first, second = (envelope_of(entry) for entry in entries(session, [1, 2]))
+    async with world.database.acquire() as connection, connection.transaction():
+        now = utc_now()
+        await inbox.admit(connection, ENTRIES.name, [(first.id, 0)], [session], now)
+        await world.send_batch(first, second)
+
+        async def successor_waits() -> bool:
+            return await world.database.fetchval(
+                "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%inbox%'"
+            )
+
+        await eventually(successor_waits, interval_s=0.005)
+        await held.insert(connection, [HeldMessage.of(ENTRIES.name, first, TransientError("not yet"), now, now)])
+    await world.has(session, 1, 2)
 
 
 async def test_a_deadlock_is_tried_again(world: World) -> None:
@@ -99,6 +124,57 @@ async def test_a_table_that_is_not_there_yet_keeps_messages_waiting(world: World
         await world.database.execute("ALTER TABLE journal_later RENAME TO journal")
     await world.has(session, 1, 2)
     await nothing_failed(world)
+
+
+async def test_an_outage_during_attempts_that_are_counted_is_no_crash(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that was delivered often, or is held, is handled under the suspicion that the process dies of it."""
+    suspected, waiting = a_session(partition=3), a_session(partition=2)
+    begun: Counter[str] = Counter()
+    processor = world.service.processor
+    transact = processor._transact
+
+    async def count(jobs: list[Job], source: Source) -> None:
+        begun[type(source).__name__] += 1
+        await transact(jobs, source)
+
+    monkeypatch.setattr(processor, "_transact", count)
+    await world.send(Entry(session=waiting, number=1, how="transient 1"))
+
+    async def is_held() -> bool:
+        return len(await world.held(waiting)) == 1
+
+    await eventually(is_held, interval_s=0.005)
+    await world.database.execute("ALTER TABLE journal RENAME TO journal_later")
+    try:
+        suspect = envelope_of(Entry(session=suspected, number=1))
+        await world.broker.publish_raw(
+            str(ENTRIES.topic),
+            f"{suspect.type}.3",
+            bytes(suspect.data),
+            JSON,
+            headers_of(suspect) | {"x-delivery-count": 7},
+        )
+
+        async def are_tried_often() -> bool:
+            # The lease keeps the held message from being tried again at once; nobody waits for it here.
+            await world.database.execute("UPDATE held_message SET due_at = now() WHERE due_at > now()")
+            return begun["SubscriptionSource"] > MAX_CRASHES + 1 and begun["HeldSource"] > MAX_CRASHES + 1
+
+        await eventually(are_tried_often, interval_s=0.1, timeout_s=40)
+    finally:
+        await world.database.execute("ALTER TABLE journal_later RENAME TO journal")
+
+    async def hurry() -> bool:
+        await world.database.execute("UPDATE held_message SET due_at = now() WHERE due_at > now()")
+        return not await world.held(waiting)
+
+    await eventually(hurry)
+    await world.has(suspected, 1)
+    await world.has(waiting, 1)
+    await nothing_failed(world)
+    assert await world.database.fetchval("SELECT count(*) FROM crash_suspect") == 0
 
 
 async def test_a_transaction_that_fails_does_not_forget_what_was_confirmed(

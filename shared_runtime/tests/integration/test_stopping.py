@@ -129,6 +129,25 @@ async def test_a_process_whose_servers_are_out_of_reach_ends_in_time(own_site: S
     assert time.monotonic() - began < 5
 
 
+async def test_a_process_whose_collector_does_not_answer_ends_in_time(own_site: Site) -> None:
+    answered = asyncio.Event()
+
+    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answered.wait()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as collector:
+        endpoint = f"http://127.0.0.1:{collector.sockets[0].getsockname()[1]}"
+        process = await own_site.started(STOP_TIMEOUT_S="4", OTLP_ENDPOINT=endpoint, TRACE_SAMPLE_RATIO="1")
+        async with httpx.AsyncClient(base_url=process.base_url, trust_env=False) as client:
+            assert (await client.post(f"/api/v1/journals/{a_session()}", json={"number": 1})).is_success
+        began = time.monotonic()
+        ask_to_stop(process)
+        assert await exit_status(process, 20) == 0
+        assert time.monotonic() - began < 5
+        answered.set()
+
+
 async def test_a_process_with_impossible_settings_does_not_start_and_keeps_the_secret(own_site: Site) -> None:
     process = own_site.process(DATABASE_URL="mysql://user:the-password@host/database")
     process.launch()

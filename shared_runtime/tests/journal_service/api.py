@@ -30,7 +30,7 @@ async def append(session: str, body: AppendBody, request: Request) -> dict[str, 
     return {"numbers": journal.numbers}
 
 
-@router.get("/journals/{session}")
+@router.get("/journals/{session}", responses={404: {"description": "There is no such journal"}})
 async def get_journal(session: str, reads: ReadSession) -> dict[str, str]:
     row = await reads.get(JournalRow, session)
     if row is None:

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Header, Query
+from fastapi import Depends, Query
 
-from shared_runtime.http import require_role
+from shared_runtime.http import Roles, require_role
 
 FLEET_ROLE = "fleet"
 
@@ -12,8 +12,8 @@ Staff = Annotated[str, Depends(require_role(FLEET_ROLE))]
 """A caller who looks after the fleet."""
 
 
-def _is_staff(x_roles: Annotated[str, Header()] = "") -> bool:
-    return FLEET_ROLE in {role.strip() for role in x_roles.split(",")}
+async def _is_staff(roles: Roles) -> bool:
+    return FLEET_ROLE in roles
 
 
 IsStaff = Annotated[bool, Depends(_is_staff)]

@@ -109,7 +109,9 @@ async def list_bookings(
     return BookingPage(items=items, next_after=items[-1].delivery_id if len(rows) > limit else None)
 
 
-@router.get("/dronedeliveries/{delivery_id}")
+@router.get(
+    "/dronedeliveries/{delivery_id}", responses={404: {"description": "The caller has no booking for this delivery"}}
+)
 async def get_booking(session: ReadSession, delivery_id: UUID, caller: Caller, is_staff: IsStaff) -> BookingView:
     """The booking of one delivery, for its owner and for the fleet's staff."""
     row = await session.get(BookingRow, delivery_id)
@@ -119,7 +121,7 @@ async def get_booking(session: ReadSession, delivery_id: UUID, caller: Caller, i
     return BookingView.of(row)
 
 
-@router.get("/utilization")
+@router.get("/utilization", responses={403: {"description": "Other owners need the role fleet"}})
 async def get_utilization(
     session: ReadSession, caller: Caller, is_staff: IsStaff, asked: Annotated[UtilizationQuery, Query()]
 ) -> UtilizationView:

@@ -1,6 +1,6 @@
 """HTTP: the fleet, for its staff."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Request, Response
@@ -14,9 +14,10 @@ from drone_scheduler.tables import DroneRow
 from shared_contracts.domain_types import Location
 from shared_runtime import Problem
 from shared_runtime.envelope import utc_now
-from shared_runtime.http import ReadSession, execute
+from shared_runtime.http import ReadSession, execute, json_body
 
 router = APIRouter(prefix="/api/v1")
+UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "No such drone is in the fleet"}}
 BatteryPercent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
@@ -35,6 +36,9 @@ class DroneRegistration(BaseModel):
     """Where it is. Ignored when the drone is in the fleet already, which knows better."""
     battery_percent: BatteryPercent = 100.0
     """Its charge. Ignored when the drone is in the fleet already, which knows better."""
+
+
+RegistrationBody = Annotated[DroneRegistration, json_body(DroneRegistration)]
 
 
 class DroneCorrection(BaseModel):
@@ -91,14 +95,14 @@ class DronePage(BaseModel):
 
 
 @router.post("/drones", status_code=201)
-async def register_drone(request: Request, response: Response, body: DroneRegistration, _: Staff) -> DroneView:
+async def register_drone(request: Request, response: Response, _: Staff, body: RegistrationBody) -> DroneView:
     """Take a drone into the fleet under an id of the scheduler's choice."""
     return await _register(request, response, uuid4(), body)
 
 
 @router.put("/drones/{drone_id}", responses={201: {"model": DroneView}})
 async def put_drone(
-    request: Request, response: Response, drone_id: UUID, body: DroneRegistration, _: Staff
+    request: Request, response: Response, drone_id: UUID, _: Staff, body: RegistrationBody
 ) -> DroneView:
     """Take a drone into the fleet under an id of the caller's choice, or change its design. Repeating changes nothing.
 
@@ -126,7 +130,7 @@ async def list_drones(
     return DronePage(items=items, next_after=items[-1].drone_id if len(rows) > limit else None)
 
 
-@router.get("/drones/{drone_id}")
+@router.get("/drones/{drone_id}", responses=UNKNOWN)
 async def get_drone(session: ReadSession, drone_id: UUID, _: Staff) -> DroneView:
     """One drone."""
     row = await session.get(DroneRow, drone_id)
@@ -135,14 +139,16 @@ async def get_drone(session: ReadSession, drone_id: UUID, _: Staff) -> DroneView
     return DroneView.of(row)
 
 
-@router.patch("/drones/{drone_id}")
-async def correct_drone(request: Request, drone_id: UUID, body: DroneCorrection, _: Staff) -> DroneView:
+@router.patch("/drones/{drone_id}", responses=UNKNOWN)
+async def correct_drone(
+    request: Request, drone_id: UUID, _: Staff, body: Annotated[DroneCorrection, json_body(DroneCorrection)]
+) -> DroneView:
     """Say where a drone is, or how much charge it has, as seen now."""
     observation = Observation(utc_now(), body.location, body.battery_percent)
     return DroneView.of(await execute(request, CorrectDrone(drone_id, observation)))
 
 
-@router.post("/drones/{drone_id}/ground")
+@router.post("/drones/{drone_id}/ground", responses=UNKNOWN)
 async def ground_drone(request: Request, drone_id: UUID, _: Staff) -> DroneView:
     """Take a drone out of service: at once or, when it flies, after its delivery. Repeating changes nothing.
 
@@ -151,7 +157,7 @@ async def ground_drone(request: Request, drone_id: UUID, _: Staff) -> DroneView:
     return DroneView.of(await execute(request, GroundDrone(drone_id)))
 
 
-@router.post("/drones/{drone_id}/unground")
+@router.post("/drones/{drone_id}/unground", responses=UNKNOWN)
 async def unground_drone(request: Request, drone_id: UUID, _: Staff) -> DroneView:
     """Put a drone into service again. Repeating changes nothing."""
     return DroneView.of(await execute(request, UngroundDrone(drone_id)))
