@@ -1,0 +1,440 @@
+"""What support sends and gets."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from dead_letters.domain import limits
+from dead_letters.domain.states import BulkState, Form, ItemState, ReplayState, State
+
+# PostgreSQL stores no NUL in a text.
+NO_NUL = r"^[^\x00]*$"
+Term = Annotated[str, StringConstraints(max_length=limits.TERM_CHARACTERS_MAX, pattern=NO_NUL)]
+Why = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=limits.TEXT_CHARACTERS_MAX, pattern=NO_NUL),
+]
+
+
+class StateFilter(StrEnum):
+    """The states to choose from, and all of them."""
+
+    OPEN = State.OPEN.value
+    REPLAYING = State.REPLAYING.value
+    RESOLVED = State.RESOLVED.value
+    DISCARDED = State.DISCARDED.value
+    ANY = "any"
+
+
+class Strict(BaseModel):
+    """What a caller sends: a misspelt name is refused instead of overlooked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Filter(Strict):
+    """Which dead letters. All conditions that are given must hold."""
+
+    state: StateFilter = StateFilter.OPEN
+    service: Term | None = None
+    """For example `drone-scheduler`."""
+    subscription: Term | None = None
+    """For example `drone-scheduler.delivery-requests`."""
+    reason: Term | None = None
+    session_id: Term | None = None
+    """For most messages the delivery id."""
+    correlation_id: Term | None = None
+    message_id: UUID | None = None
+    message_type: Term | None = None
+    fingerprint: Term | None = None
+    """The group: failures of the same cause have the same."""
+    exception: Term | None = None
+    """A part of the exception's type or text, in capitals or not."""
+    since: AwareDatetime | None = None
+    """Last failed at this moment or later."""
+    until: AwareDatetime | None = None
+    """Last failed before this moment."""
+
+
+class ListQuery(Filter):
+    """A page of the list."""
+
+    limit: Annotated[int, Field(ge=1, le=limits.PAGE_SIZE_MAX)] = limits.PAGE_SIZE_DEFAULT
+    after: Annotated[str | None, Field(max_length=200, pattern=NO_NUL)] = None
+    """`next_after` of the page before."""
+
+
+class GroupQuery(Filter):
+    """The largest groups."""
+
+    limit: Annotated[int, Field(ge=1, le=limits.GROUPS_MAX)] = limits.PAGE_SIZE_DEFAULT
+
+
+class ExportFormat(StrEnum):
+    """How an export is written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+class ExportQuery(Filter):
+    """What to export."""
+
+    format: ExportFormat = ExportFormat.JSONL
+
+
+class AuditQuery(Strict):
+    """Which audit entries, newest first."""
+
+    actor: Term | None = None
+    action: Term | None = None
+    dead_letter_id: UUID | None = None
+    bulk_replay_id: UUID | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    limit: Annotated[int, Field(ge=1, le=limits.PAGE_SIZE_MAX)] = limits.PAGE_SIZE_DEFAULT
+    after: Annotated[str | None, Field(max_length=200, pattern=NO_NUL)] = None
+
+
+class Selection(Strict):
+    """Dead letters by a filter or by their ids, exactly one of the two. What the filter finds now is what counts."""
+
+    filter: Filter | None = None
+    ids: Annotated[list[UUID] | None, Field(min_length=1, max_length=limits.IDS_MAX)] = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "Selection":
+        if (self.filter is None) == (self.ids is None):
+            raise ValueError("give either filter or ids")
+        return self
+
+
+class Reason(Strict):
+    """Why somebody does something, for the audit."""
+
+    why: Why
+
+
+class BulkDiscard(Selection):
+    """Discard many. Those that are not open are left alone."""
+
+    why: Why
+    dry_run: bool = False
+
+
+class BulkReplayRequest(Selection):
+    """Replay many, the canaries first."""
+
+    why: Why
+    canary: Annotated[int, Field(ge=0, le=1_000)] = 1
+    """So many are replayed first; unless all of them are handled, it stops."""
+    rate_per_s: Annotated[float, Field(gt=0, le=limits.RATE_PER_S_MAX, allow_inf_nan=False)] = 20.0
+    max_failure_ratio: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.1
+    """It stops when more than this share has failed, from ten answers on."""
+    dry_run: bool = False
+
+
+class Edit(Strict):
+    """A mended copy. What is left out stays as it is; the former versions are kept."""
+
+    body: str | None = None
+    body_base64: Base64Bytes | None = None
+    """The body when it is no text; at most one of the two."""
+    content_type: Annotated[str | None, Field(max_length=255, pattern=r"^[\x20-\x7e]+$")] = None
+    """Only where there is no event: `application/cloudevents+json` for one with its attributes in the body."""
+    expires_at: AwareDatetime | None = None
+    """When the event expires; null: never."""
+    if_version: Annotated[int, Field(ge=0)]
+    """The version that was looked at. When there is a newer one, nothing changes (409)."""
+    why: Why
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "Edit":
+        if self.body is not None and self.body_base64 is not None:
+            raise ValueError("give either body or body_base64")
+        if not self.model_fields_set & {"body", "body_base64", "content_type", "expires_at"}:
+            raise ValueError("name at least one of body, body_base64, content_type and expires_at")
+        return self
+
+
+class FromRow(BaseModel):
+    """Made of a row, or of a state."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class DeadLetterSummary(FromRow):
+    """One line of the list. The failure that it tells is the last one."""
+
+    dead_letter_id: UUID
+    state: State
+    service: str
+    subscription: str
+    form: Form
+    message_id: UUID | None
+    message_type: str | None
+    session_id: str | None
+    correlation_id: str | None
+    reason: str
+    description: str
+    exception_type: str
+    fingerprint: str
+    attempts: int
+    """How often the message was tried, all failures together."""
+    failures: int
+    """How often it became a dead letter."""
+    attempt_epoch: int
+    """How often it was replayed."""
+    is_parked: bool
+    """Whether later messages of its session wait behind it."""
+    version: int
+    """Of the body: 0 is the original one."""
+    body_bytes: int
+    expires_at: datetime | None
+    first_failed_at: datetime
+    last_failed_at: datetime
+    changed_at: datetime
+
+
+class DeadLetterPage(BaseModel):
+    """Newest failure first."""
+
+    items: list[DeadLetterSummary]
+    next_after: str | None
+    """For the next page; null on the last one."""
+
+
+class Group(BaseModel):
+    """Dead letters with the same fingerprint, among those that the filter chooses."""
+
+    fingerprint: str
+    reason: str
+    exception_type: str
+    description: str
+    """Of the example."""
+    service: str
+    subscriptions: list[str]
+    count: int
+    open_count: int
+    first_failed_at: datetime
+    last_failed_at: datetime
+    example_id: UUID
+    """The one that failed last."""
+
+
+class GroupPage(BaseModel):
+    """The largest first."""
+
+    items: list[Group]
+    total: int
+    """All groups, also those that are not shown."""
+
+
+class FailureView(FromRow):
+    """One time that the message became a dead letter."""
+
+    failure_id: UUID
+    attempt_epoch: int
+    reason: str
+    description: str
+    exception_type: str
+    stack: str
+    fingerprint: str
+    attempts: int
+    is_parked: bool
+    first_failed_at: datetime
+    last_failed_at: datetime
+    arrived_at: datetime
+
+
+class VersionView(FromRow):
+    """One version of the body, without the body."""
+
+    version: int
+    content_type: str
+    body_bytes: int
+    sha256: str
+    expires_at: datetime | None
+    actor: str | None
+    """Who made it; null for the original one."""
+    why: str | None
+    created_at: datetime
+
+
+class ReplayView(FromRow):
+    """One event that was sent to its subscription again."""
+
+    message_id: UUID
+    attempt_epoch: int
+    subscription: str
+    queue: str
+    version: int
+    state: ReplayState
+    actor: str
+    why: str
+    bulk_replay_id: UUID | None
+    sent_at: datetime
+    answered_at: datetime | None
+
+
+class AuditEntryView(FromRow):
+    """Who did what, when, why; and how it was before and after."""
+
+    audit_entry_id: UUID
+    at: datetime
+    actor: str
+    action: str
+    dead_letter_id: UUID | None
+    bulk_replay_id: UUID | None
+    why: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class AuditPage(BaseModel):
+    """Newest first."""
+
+    items: list[AuditEntryView]
+    next_after: str | None
+
+
+class DeadLetterDetail(DeadLetterSummary):
+    """Everything that is known of one."""
+
+    event_source: str | None
+    event_time: datetime | None
+    causation_id: str | None
+    content_type: str
+    body: str | None
+    """The current body when it is a text of up to 64 KiB. `/body` has every version of any size."""
+    headers: dict[str, Any]
+    """As they came. What JSON does not have is an object: {"$bytes": base64}, {"$timestamp": ...}, {"$decimal": ...}."""
+    properties: dict[str, Any]
+    failure_list: list[FailureView]
+    version_list: list[VersionView]
+    replay_list: list[ReplayView]
+    audit_list: list[AuditEntryView]
+
+
+class StoryKind(StrEnum):
+    """What happened."""
+
+    FAILED = "failed"
+    EDITED = "edited"
+    REPLAYED = "replayed"
+    HANDLED = "handled"
+    FAILED_AGAIN = "failed_again"
+    DID = "did"
+    """Somebody did something that is none of the above: discarded, restored."""
+
+
+class StoryEvent(BaseModel):
+    """One thing that happened to a dead letter of the session."""
+
+    at: datetime
+    kind: StoryKind
+    dead_letter_id: UUID
+    subscription: str
+    message_type: str | None
+    actor: str | None
+    text: str
+
+
+class WaitingMessage(BaseModel):
+    """A message that waits in a service: for its next attempt, parked, or behind such a one."""
+
+    service: str
+    subscription: str
+    position: int
+    message_id: UUID
+    message_type: str
+    attempts: int
+    error: str
+    is_parked: bool
+    due_at: datetime | None
+
+
+class SilentService(BaseModel):
+    """A service that did not tell what waits in it."""
+
+    service: str
+    error: str
+
+
+class Story(BaseModel):
+    """What happened in a session, and what waits in it now."""
+
+    session_id: str | None
+    dead_letters: list[DeadLetterSummary]
+    events: list[StoryEvent]
+    """In the order of time."""
+    waiting: list[WaitingMessage]
+    silent_services: list[SilentService]
+
+
+class DiscardOutcome(BaseModel):
+    """What a bulk discard did. `selected` alone counts when it was a dry run."""
+
+    selected: int
+    discarded: int
+    left_alone: int
+    """Not open any more when their turn came."""
+    dry_run: bool
+
+
+class DryRun(BaseModel):
+    """What a bulk replay would do."""
+
+    selected: int
+    undecodable: int
+    """Of them: no event as they are, which would be skipped unless they were mended."""
+    dry_run: bool = True
+
+
+class BulkReplayView(FromRow):
+    """A bulk replay and how far it is."""
+
+    bulk_replay_id: UUID
+    state: BulkState
+    actor: str
+    why: str
+    selection: dict[str, Any]
+    canary: int
+    rate_per_s: float
+    max_failure_ratio: float
+    total: int
+    waiting: int
+    sent: int
+    """Not answered yet."""
+    handled: int
+    failed: int
+    skipped: int
+    stop_reason: str | None
+    created_at: datetime
+    changed_at: datetime
+    finished_at: datetime | None
+
+
+class BulkReplayPage(BaseModel):
+    """Newest first."""
+
+    items: list[BulkReplayView]
+    next_after: str | None
+
+
+class ItemView(FromRow):
+    """One dead letter of a bulk replay."""
+
+    dead_letter_id: UUID
+    state: ItemState
+    note: str | None
+
+
+class ItemPage(BaseModel):
+    """In the order in which they are replayed."""
+
+    items: list[ItemView]
+    next_after: str | None

@@ -1,0 +1,1 @@
+"""The rules of dead letters: what support may do with them, and what an answer means. No I/O; the time is passed in."""
