@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 from fastapi import FastAPI
 from journal_service.api import router
@@ -26,6 +27,7 @@ from shared_runtime import ServiceSettings, create_app
 from shared_runtime.envelope import BATCH, Envelope, Incoming, decode, encode_batch, new_id
 from shared_runtime.migrate import migrate
 from shared_runtime.partition import partition_of
+from shared_runtime.replays import OUTCOMES, DeadLetterDiscarded
 from shared_runtime.service import Service
 from shared_runtime.testing import Broker, Mailbox, Publishable, envelope_of, eventually, running
 
@@ -56,7 +58,9 @@ class Site:
                 process.stop()
 
     def settings(self, **changes: Any) -> ServiceSettings:
-        return ServiceSettings(**{"database_url": self.database_url, "broker_url": self.broker_url} | changes)
+        # Tests dead-letter faster than a service may.
+        settings = {"database_url": self.database_url, "broker_url": self.broker_url, "dead_letters_per_minute": 10_000}
+        return ServiceSettings(**settings | changes)
 
     def app(self, **changes: Any) -> FastAPI:
         return create_app(consumer, self.settings(**changes), routers=[router], title="Journals")
@@ -64,7 +68,12 @@ class Site:
     def process(self, name: str = "journal", **environment: str) -> ServiceProcess:
         """The service as a process that is still to be started. It ends with the site."""
         path = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(FOLDER)])
-        settings = {"DATABASE_URL": self.database_url, "BROKER_URL": self.broker_url, "PYTHONPATH": path}
+        settings = {
+            "DATABASE_URL": self.database_url,
+            "BROKER_URL": self.broker_url,
+            "DEAD_LETTERS_PER_MINUTE": "10000",
+            "PYTHONPATH": path,
+        }
         spec = ServiceSpec(f"{name}-{self.name}", "journal_service", environment=settings | environment, migrate=None)
         process = ServiceProcess(self.servers, spec)
         self.processes.append(process)
@@ -127,6 +136,7 @@ class World:
     database: asyncpg.Pool
     noted: Mailbox
     dead_letters: DeadLetters
+    outcomes: Mailbox
     client: httpx.AsyncClient | None = None
     app: FastAPI | None = None
 
@@ -141,7 +151,8 @@ class World:
             database = await stack.enter_async_context(asyncpg.create_pool(site.database_url, min_size=0, max_size=4))
             noted = await Mailbox.of(broker, NOTES.queues)
             letters = await DeadLetters.of(broker, ENTRIES.dead_letter_queue)
-            world = cls(site, broker, database, noted, letters)
+            outcomes = await Mailbox.of(broker, [OUTCOMES.queue(0)])
+            world = cls(site, broker, database, noted, letters, outcomes)
             if runs:
                 world.app = site.app(**settings)
                 world.client = await stack.enter_async_context(running(world.app, wait_ready=wait_ready))
@@ -180,6 +191,23 @@ class World:
     ) -> None:
         """Publish any bytes into one of the service's queues."""
         await self.broker.publish_raw("", ENTRIES.queue(partition), body, content_type, headers)
+
+    async def replay(self, event: Envelope, epoch: int = 1, data: Publishable | None = None) -> Envelope:
+        """Send the event again as support does, with other data if there is any."""
+        changes: dict[str, Any] = {"attempt_epoch": epoch}
+        if data is not None:
+            changes["data"] = msgspec.Raw(data.model_dump_json().encode())
+        replay = msgspec.structs.replace(event, **changes)
+        await self._to_origin(replay)
+        return replay
+
+    async def discard(self, event: Envelope) -> None:
+        """Tell the service that nobody will replay the event."""
+        await self._to_origin(envelope_of(DeadLetterDiscarded(session_id=event.session_id, message_id=event.id)))
+
+    async def _to_origin(self, event: Envelope) -> None:
+        queue = ENTRIES.queue(partition_of(event.session_id, PARTITIONS))
+        await self.broker.publish_raw("replays", queue, encode_batch([event]), BATCH)
 
     async def numbers(self, session: str) -> list[str]:
         """What the session's journal says."""
