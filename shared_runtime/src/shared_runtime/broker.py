@@ -7,7 +7,10 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.connection import make_url
 
+from shared_runtime.frames import read_leniently
 from shared_runtime.supervision import was_cancelled
+
+read_leniently()
 
 CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0

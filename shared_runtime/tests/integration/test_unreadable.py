@@ -1,14 +1,18 @@
 """Whatever arrives in a queue is handled or set aside as it came, and its neighbours do not notice."""
 
+import struct
 from datetime import timedelta
 from typing import Any
 
+import aio_pika
 import msgspec
 import pytest
 from journal_service.messages import ENTRIES, Entry, Noted, Remark
+from pamqp import encode
 from sites import World, a_session, entries, metric
 
-from shared_runtime.envelope import BATCH, JSON, STRUCTURED, headers_of, new_id, utc_now
+from shared_runtime.envelope import BATCH, JSON, STRUCTURED, Envelope, headers_of, new_id, utc_now
+from shared_runtime.frames import UNREADABLE
 from shared_runtime.lane import MAX_MESSAGE_BYTES
 from shared_runtime.testing import envelope_of
 
@@ -63,6 +67,79 @@ async def test_what_is_no_event_is_malformed(
     assert letter.headers["deadletter_description"]
     assert (letter.content_type or "") == content_type
     assert letter.headers.keys() >= (headers or {}).keys()
+
+
+class OddFrames:
+    """Lets a test publish properties that RabbitMQ accepts and Python's libraries do not write."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    async def publish(self, world: World, entry: Entry, content_type: str, timestamp: int, header: bytes) -> Envelope:
+        envelope = envelope_of(entry)
+        headers = headers_of(envelope)
+        write_table = encode.METHODS["table"]
+
+        def write_table_and_header(table: dict[str, Any]) -> bytes:
+            written = write_table(table)[4:] + (header if table == headers else b"")
+            return struct.pack(">I", len(written)) + written
+
+        def write_short_text(text: str) -> bytes:
+            written = text.encode(errors="surrogateescape")
+            return bytes([len(written)]) + written
+
+        message = aio_pika.Message(
+            bytes(envelope.data),
+            headers=dict(headers),
+            content_type=content_type,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            timestamp=utc_now(),
+        )
+        with self._monkeypatch.context() as patch:
+            patch.setitem(encode.METHODS, "table", write_table_and_header)
+            patch.setitem(encode.METHODS, "shortstr", write_short_text)
+            patch.setitem(encode.METHODS, "timestamp", lambda _: struct.pack(">Q", timestamp))
+            await world.broker.channel.default_exchange.publish(message, ENTRIES.queue(0), timeout=10)
+        return envelope
+
+
+@pytest.mark.parametrize(
+    ("content_type", "timestamp"),
+    [
+        pytest.param(JSON, 1_800_000_000_000_000, id="microseconds"),
+        pytest.param(JSON, 2**64 - 1, id="the last second"),
+        pytest.param("application/json; name=\udce4\udcf6", 0, id="Latin 1"),
+    ],
+)
+async def test_odd_properties_of_an_event_do_not_matter(
+    world: World, monkeypatch: pytest.MonkeyPatch, content_type: str, timestamp: int
+) -> None:
+    session = a_session(partition=0)
+    await world.send(*entries(session, [1]))
+    await OddFrames(monkeypatch).publish(world, Entry(session=session, number=2), content_type, timestamp, b"")
+    await world.send(*entries(session, [3]))
+    await world.has(session, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param(b"\x04time" + b"T" + struct.pack(">Q", 1_800_000_000_000_000), id="microseconds"),
+        pytest.param(b"\x02\xe4\xf6" + b"t\x01", id="Latin 1"),
+    ],
+)
+async def test_headers_that_cannot_be_read_are_malformed(
+    world: World, monkeypatch: pytest.MonkeyPatch, header: bytes
+) -> None:
+    session = a_session(partition=0)
+    await world.send(*entries(session, [1]))
+    odd = Entry(session=session, number=2)
+    await OddFrames(monkeypatch).publish(world, odd, JSON, 0, header)
+    await world.send(*entries(session, [3]))
+    await world.has(session, 1, 3)
+    letter = await world.dead_letters.with_body(odd.model_dump_json().encode())
+    assert letter.headers["deadletter_reason"] == "malformed"
+    assert odd.message_type in str(letter.headers[UNREADABLE])
 
 
 @pytest.mark.parametrize("content_type", [JSON, BATCH])
