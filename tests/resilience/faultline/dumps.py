@@ -1,0 +1,171 @@
+"""What databases and queues hold: the raw material for the checker, and for knowing when everything is quiet."""
+
+import json
+from collections.abc import Collection, Iterable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aio_pika
+import asyncpg
+from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import ChannelNotFoundEntity
+
+from demo.listening import depths
+from faultline.changes import FORGET, changes_of, published_of
+from faultline.control import POISON_PREFIX
+from faultline.history import DeadLetter, Final, Record
+from faultline.site import SERVICES, Site
+from local_stack.broker_definitions import ADMIN_USER
+from shared_contracts.topology import SUBSCRIPTIONS
+from shared_runtime.envelope import HEADER_PREFIX
+
+TIMEOUT_S = 10.0
+SERVED = [one for one in SUBSCRIPTIONS if one.service.replace("-", "_") in SERVICES]
+"""The subscriptions of the suite's own services."""
+QUEUES = [queue for one in SERVED for queue in one.queues]
+DEAD_LETTER_QUEUES = {one.dead_letter_queue: one.name for one in SERVED}
+
+_REQUESTS = """
+SELECT delivery_id, request.owner_id, stage, reason FROM delivery_request AS request
+LEFT JOIN delivery_progress USING (delivery_id) WHERE starts_with(request.owner_id, $1)
+"""
+_DELIVERIES = """
+SELECT delivery_id, owner_id, stage, failure_reason, drone_id, ended_at,
+    package_withdrawn_at IS NOT NULL AS is_package_withdrawn, drone_released_at IS NOT NULL AS is_drone_released
+FROM delivery WHERE starts_with(owner_id, $1)
+"""
+_PACKAGES = "SELECT package_id, status, size IS NULL AS is_tombstone FROM package WHERE starts_with(owner_id, $1)"
+_BOOKINGS = "SELECT delivery_id, status, drone_id, failure_reason FROM booking WHERE starts_with(owner_id, $1)"
+_DRONES = "SELECT drone_id, status, delivery_id FROM drone"
+_OUTBOX = "SELECT count(*) FROM outbox"
+_HELD = "SELECT subscription, session_id, message_id, attempts, error FROM held_message ORDER BY position"
+_SUSPECTS = "SELECT count(*) FROM crash_suspect"
+_INBOX = "SELECT subscription, message_id, attempt_epoch FROM inbox WHERE message_id = ANY($1)"
+_UNDER_WAY = """
+SELECT count(*) FROM delivery_progress WHERE starts_with(owner_id, $1) AND ended_at IS NULL
+"""
+
+
+class Databases:
+    """One connection to each service's database, past the proxies."""
+
+    def __init__(self, connections: dict[str, asyncpg.Connection]) -> None:
+        self._connections = connections
+
+    @classmethod
+    async def connected(cls, site: Site, stack: AsyncExitStack) -> "Databases":
+        """As PostgreSQL's administrator. Raises what asyncpg raises."""
+        connections: dict[str, asyncpg.Connection] = {}
+        for service in SERVICES:
+            url = site.servers.postgres.admin_url.removesuffix("postgres") + service
+            connections[service] = await asyncpg.connect(url, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S)
+            stack.callback(connections[service].terminate)
+        return cls(connections)
+
+    async def forget_changes(self) -> None:
+        """Begin the history of changes anew."""
+        for connection in self._connections.values():
+            await connection.execute(FORGET)
+
+    async def history(self) -> list[Record]:
+        """All changes, and all events that were recorded for publication."""
+        records: list[Record] = []
+        for service, connection in self._connections.items():
+            records += await published_of(connection, service)
+            records += await changes_of(connection, service)
+        return records
+
+    async def obstacles(self, owners: str) -> list[str]:
+        """What is still under way, in a few words each; poisoned sessions are not waited for."""
+        found: list[str] = []
+        if under_way := await self._connections["ingestion"].fetchval(_UNDER_WAY, owners):
+            found.append(f"{under_way} deliveries have not ended")
+        for service, connection in self._connections.items():
+            if rows := await connection.fetchval(_OUTBOX):
+                found.append(f"outbox of {service} has {rows}")
+            held = await connection.fetch(_HELD)
+            if waiting := [row for row in held if not row["session_id"].startswith(POISON_PREFIX)]:
+                found.append(f"{service} holds {len(waiting)} messages")
+            if suspects := await connection.fetchval(_SUSPECTS):
+                found.append(f"{service} has {suspects} suspects")
+        return found
+
+    async def final(
+        self, owners: str, unknown: Collection[str], queues: dict[str, int | None], dead: list[DeadLetter]
+    ) -> Final:
+        """Everything that the checker looks at. `unknown` are messages of batches that nobody knows the end of."""
+        one = self._connections
+        return Final(
+            requests=_rows(await one["ingestion"].fetch(_REQUESTS, owners)),
+            deliveries=_rows(await one["delivery"].fetch(_DELIVERIES, owners)),
+            packages=_rows(await one["package_service"].fetch(_PACKAGES, owners)),
+            bookings=_rows(await one["drone_scheduler"].fetch(_BOOKINGS, owners)),
+            drones=_rows(await one["drone_scheduler"].fetch(_DRONES)),
+            inbox=[
+                (row[0], str(row[1]), row[2])
+                for connection in one.values()
+                for row in await connection.fetch(_INBOX, list(unknown))
+            ],
+            outbox={service: await connection.fetchval(_OUTBOX) for service, connection in one.items()},
+            held=[
+                {"service": service, **row}
+                for service, connection in one.items()
+                for row in _rows(await connection.fetch(_HELD))
+            ],
+            suspects={service: await connection.fetchval(_SUSPECTS) for service, connection in one.items()},
+            queues=queues,
+            dead_letters=dead,
+        )
+
+
+async def queue_depths(site: Site) -> dict[str, int | None]:
+    """Messages that are ready, by queue of the suite's own services. Raises Outage."""
+    return await depths(site.endpoints, QUEUES)
+
+
+async def queues_without_consumer(site: Site) -> list[str]:
+    """The queues that nobody reads. Raises what aio-pika raises."""
+    missing: list[str] = []
+    async with await aio_pika.connect(site.stack.broker_url(ADMIN_USER), timeout=TIMEOUT_S) as connection:
+        channel = await connection.channel()
+        for name in QUEUES:
+            try:
+                queue = await channel.declare_queue(name, passive=True, timeout=TIMEOUT_S)
+            except ChannelNotFoundEntity:
+                missing.append(name)
+                channel = await connection.channel()
+            else:
+                if not queue.declaration_result.consumer_count:
+                    missing.append(name)
+    return missing
+
+
+async def dead_letters(site: Site, *, take: bool) -> list[DeadLetter]:
+    """What is in the dead-letter queues; taken out of them, or put back."""
+    found: list[DeadLetter] = []
+    async with await aio_pika.connect(site.stack.broker_url(ADMIN_USER), timeout=TIMEOUT_S) as connection:
+        channel = await connection.channel()
+        for name, subscription in DEAD_LETTER_QUEUES.items():
+            queue = await channel.get_queue(name)
+            messages: list[AbstractIncomingMessage] = []
+            while (message := await queue.get(no_ack=False, fail=False, timeout=TIMEOUT_S)) is not None:
+                messages.append(message)
+                found.append(_dead_letter(subscription, message))
+            for message in messages:
+                await (message.ack() if take else message.reject(requeue=True))
+    return found
+
+
+def _dead_letter(subscription: str, message: AbstractIncomingMessage) -> DeadLetter:
+    headers = message.headers
+    return DeadLetter(
+        subscription=subscription,
+        message_id=str(headers.get(f"{HEADER_PREFIX}id", message.message_id or "")),
+        session=str(headers.get(f"{HEADER_PREFIX}sessionid", "")),
+        kind=str(headers.get(f"{HEADER_PREFIX}type", "")),
+        reason=str(headers.get("deadletter_reason", "delivery_limit")),
+    )
+
+
+def _rows(records: Iterable[Any]) -> list[dict[str, Any]]:
+    return [json.loads(json.dumps(dict(record), default=str)) for record in records]

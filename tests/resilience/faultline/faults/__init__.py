@@ -1,0 +1,37 @@
+"""The faults, by name, in the order in which the smoke runs them."""
+
+from faultline.faults.fault import Fault
+from faultline.faults.kill import CommitPoints, KillBoth, KillServers, KillServices, RollingRestart
+from faultline.faults.messages import DeletedQueue, Duplicates, Poison
+from faultline.faults.network import Churn, Delay, HalfClose, LostCommits, Partition, Reset
+from faultline.faults.pause import Pause
+from faultline.faults.resources import ClockSkew, DiskFull, MemoryAlarm
+
+__all__ = ["ALONE", "FAULTS", "Fault"]
+
+FAULTS: dict[str, type[Fault]] = {
+    fault.name: fault
+    for fault in (
+        KillServices,
+        KillServers,
+        KillBoth,
+        CommitPoints,
+        RollingRestart,
+        Pause,
+        Delay,
+        Reset,
+        HalfClose,
+        LostCommits,
+        Partition,
+        Churn,
+        Duplicates,
+        Poison,
+        DeletedQueue,
+        ClockSkew,
+        DiskFull,
+        MemoryAlarm,
+    )
+}
+
+ALONE = frozenset({Duplicates.name, Poison.name, DeletedQueue.name})
+"""Faults that need the broker as it is: the test's own part in them would break with it, and prove nothing."""

@@ -1,0 +1,279 @@
+"""What goes wrong with messages: copies, other orders, poison, queues that disappear."""
+
+import asyncio
+import json
+from collections import defaultdict, deque
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
+
+from faultline.control import KILLS_PREFIX, RAISES_PREFIX
+from faultline.faults.fault import Fault
+from local_stack.broker_definitions import ADMIN_USER, topology_definitions
+from shared_contracts.ingestion.v1 import DeliveryRequested
+from shared_contracts.message import Topic
+from shared_contracts.topology import SUBSCRIPTIONS, Subscription, subscriptions_of
+from shared_runtime.envelope import Envelope, Incoming, decode, headers_of, new_id, utc_now
+from shared_runtime.errors import DeadLetterReason
+
+TIMEOUT_S = 10.0
+POLL_S = 0.1
+ORDERED = [one for one in SUBSCRIPTIONS if one.topic is not Topic.DRONE_TELEMETRY and one.service != "notifications"]
+LONGEST_STAY_S = 0.8
+SIDE_SUFFIX = ".faultline-detour"
+DRAINED_WITHIN_S = 20.0
+MISSING_S = 4.0
+CRASHES_WITHIN_S = 150.0
+
+
+class Duplicates(Fault):
+    """Every message takes a detour on which sessions change places, and arrives twice, the second time later.
+
+    The order within each session stays as it is for the first copies, as the broker promises. The detour ends when
+    everything is quiet: taken away earlier, it would itself let messages overtake others.
+    """
+
+    name = "duplicates"
+    hold_s = 5.0
+
+    async def inject(self) -> None:
+        self._connection = await aio_pika.connect(self.site.stack.broker_url(ADMIN_USER), timeout=TIMEOUT_S)
+        self._channel = await self._connection.channel(publisher_confirms=True)
+        self._is_shuffling = True
+        self._copies = self._moved = 0
+        self._side: dict[str, deque[Envelope]] = {}
+        self._tasks = [
+            asyncio.create_task(self._detour(subscription, partition))
+            for subscription in ORDERED
+            for partition in range(subscription.partitions)
+        ]
+        await asyncio.sleep(0)
+
+    async def heal(self) -> None:
+        self._is_shuffling = False
+
+    async def clean_up(self) -> None:
+        for subscription in ORDERED:
+            for partition in range(subscription.partitions):
+                await self._bind(subscription, partition, subscription.queue(partition))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for subscription in ORDERED:
+            for name in subscription.queues:
+                await self._channel.queue_delete(name + SIDE_SUFFIX)
+        await self._connection.close()
+
+    @property
+    def evidence(self) -> str:
+        return f"{self._copies} copies were delivered, {self._moved} messages changed places" if self._copies else ""
+
+    async def _bind(self, subscription: Subscription, partition: int, queue: str) -> None:
+        destination = await self._channel.get_queue(queue, ensure=False)
+        for message in subscription.messages:
+            await destination.bind(subscription.topic, f"{message.message_type}.{partition}")
+
+    async def _detour(self, subscription: Subscription, partition: int) -> None:
+        name = subscription.queue(partition)
+        side = await self._channel.declare_queue(name + SIDE_SUFFIX, durable=True, arguments={"x-queue-type": "quorum"})
+        await self._bind(subscription, partition, side.name)
+        direct = await self._channel.get_queue(name, ensure=False)
+        for message in subscription.messages:
+            await direct.unbind(subscription.topic, f"{message.message_type}.{partition}")
+        waiting: deque[AbstractIncomingMessage] = deque()
+        await side.consume(_into(waiting))
+        while True:
+            if not waiting:
+                await asyncio.sleep(POLL_S / 5)
+                continue
+            if self._is_shuffling:
+                await asyncio.sleep(self.random.uniform(0, LONGEST_STAY_S))
+            taken = [waiting.popleft() for _ in range(len(waiting))]
+            events = [event for message in taken for event in _events(message)]
+            for event in self._in_another_order(events) if self._is_shuffling else events:
+                await self._deliver(name, event)
+            if self._is_shuffling:
+                for event in self.random.sample(events, len(events)):
+                    await self._deliver(name, event)
+                    self._copies += 1
+            for delivered in taken:
+                await delivered.ack()
+
+    def _in_another_order(self, events: list[Envelope]) -> list[Envelope]:
+        sessions: dict[str, deque[Envelope]] = defaultdict(deque)
+        for event in events:
+            sessions[event.session_id].append(event)
+        places = [event.session_id for event in events]
+        self.random.shuffle(places)
+        shuffled = [sessions[session].popleft() for session in places]
+        self._moved += sum(one is not other for one, other in zip(events, shuffled, strict=True))
+        return shuffled
+
+    async def _deliver(self, queue: str, event: Envelope) -> None:
+        message = aio_pika.Message(
+            bytes(event.data),
+            headers=headers_of(event),
+            content_type="application/json",
+            message_id=str(event.id),
+            type=event.type,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
+        await self._channel.default_exchange.publish(message, queue, mandatory=True)
+
+
+class DeletedQueue(Fault):
+    """A queue of deliveries loses its bindings, then is deleted, and comes back after a while.
+
+    What is in a queue when it is deleted is gone for good, so it is drained first; meanwhile the publishers find no
+    route. That is possible only where one subscription is the only one of its messages, as here.
+    """
+
+    name = "deleted-queue"
+    hold_s = MISSING_S
+
+    async def inject(self) -> None:
+        (self._subscription,) = (one for one in subscriptions_of("delivery") if one.topic is Topic.DELIVERY)
+        self._partition = self.random.randrange(self._subscription.partitions)
+        name = self._subscription.queue(self._partition)
+        async with await aio_pika.connect(self.site.stack.broker_url(ADMIN_USER), timeout=TIMEOUT_S) as connection:
+            channel = await connection.channel()
+            queue = await channel.get_queue(name)
+            for message in self._subscription.messages:
+                await queue.unbind(self._subscription.topic, f"{message.message_type}.{self._partition}")
+            async with asyncio.timeout(DRAINED_WITHIN_S):
+                while await self._has_messages(name):
+                    await asyncio.sleep(POLL_S)
+            await channel.queue_delete(name)
+            with suppress(ChannelNotFoundEntity):
+                await channel.declare_queue(name, passive=True)
+                return
+        self.seen.append(f"{name} was not there")
+
+    async def heal(self) -> None:
+        definitions = topology_definitions([self._subscription])
+        await self.site.do(self.site.servers.rabbitmq.import_definitions, definitions)
+
+    async def _has_messages(self, name: str) -> bool:
+        # Ready and unacknowledged ones together, asked of the queue itself and not of its statistics.
+        resource = f'rabbit_misc:r(<<"/">>, queue, <<"{name}">>)'
+        counted = await self.site.call_broker(
+            f"{{ok, Queue}} = rabbit_amqqueue:lookup({resource}), "
+            "{ok, {_, Overview}, _} = ra:local_query(amqqueue:get_pid(Queue), fun rabbit_fifo:overview/1), "
+            "maps:get(num_messages, Overview)"
+        )
+        return int(counted) > 0
+
+
+class Poison(Fault):
+    """Messages that nobody can handle: malformed, of an unknown version, always failing, killing the process."""
+
+    name = "poison"
+    hold_s = 0.0
+    victim = "package_service"
+
+    async def inject(self) -> None:
+        (subscription,) = (one for one in subscriptions_of("package-service") if one.topic is Topic.DELIVERY_REQUESTS)
+        queue = subscription.queue(self.random.randrange(subscription.partitions))
+        raising, killing = _session(RAISES_PREFIX), _session(KILLS_PREFIX)
+        malformed, unknown, invalid = (
+            str(uuid4()),
+            _session("dead0000-0000-4000-8000-cccc"),
+            _session("dead0000-0000-4000-8000-dddd"),
+        )
+        kind = DeliveryRequested.message_type
+        async with await aio_pika.connect(self.site.stack.broker_url(ADMIN_USER), timeout=TIMEOUT_S) as connection:
+            channel = await connection.channel(publisher_confirms=True)
+            await _publish(channel, queue, b"\x00 this is no JSON", {}, malformed)
+            await _publish_event(channel, queue, unknown, kind.replace(".v1", ".v99"), {})
+            await _publish_event(channel, queue, invalid, kind, {"delivery_id": invalid})
+            await _publish_event(channel, queue, raising, kind, _request(raising))
+            await _publish_event(channel, queue, killing, kind, _request(killing))
+        self.poison = {
+            unknown: DeadLetterReason.UNSUPPORTED_VERSION,
+            invalid: DeadLetterReason.INVALID_PAYLOAD,
+            raising: DeadLetterReason.HANDLER_FAILED,
+            killing: DeadLetterReason.CRASHES_CONSUMER,
+            "": DeadLetterReason.MALFORMED,
+        }
+        await self._restart_until_set_aside()
+
+    async def heal(self) -> None:
+        await self.site.revive([self.victim])
+
+    async def _restart_until_set_aside(self) -> None:
+        """What Kubernetes would do with a process that dies again and again."""
+        crashes = 0
+        async with asyncio.timeout(CRASHES_WITHIN_S):
+            while not await self._is_set_aside():
+                if not self.site.is_running(self.victim):
+                    crashes += 1
+                    await self.site.restart(self.victim)
+                await asyncio.sleep(POLL_S)
+        if crashes:
+            self.seen.append(f"{self.victim} died of a message {crashes} times; 5 poisoned messages")
+
+    async def _is_set_aside(self) -> bool:
+        log = await self.site.do(self.site.servers.folder.log(self.victim).read_text)
+        return any(
+            DeadLetterReason.CRASHES_CONSUMER in line and "message_dead_lettered" in line for line in log.splitlines()
+        )
+
+
+def _into(waiting: deque[AbstractIncomingMessage]) -> Any:
+    async def take(message: AbstractIncomingMessage) -> None:
+        waiting.append(message)
+
+    return take
+
+
+def _events(message: AbstractIncomingMessage) -> list[Envelope]:
+    read = decode(Incoming(message.body, message.content_type or "", message.headers))
+    return [event for event in read if isinstance(event, Envelope)]
+
+
+def _session(prefix: str) -> str:
+    """A session id that is a UUID and begins so."""
+    return prefix + uuid4().hex[: 36 - len(prefix)]
+
+
+def _request(delivery_id: str) -> dict[str, Any]:
+    now = utc_now()
+    return {
+        "delivery_id": delivery_id,
+        "owner_id": "poison",
+        "pickup": {"latitude": 47.37, "longitude": 8.54},
+        "dropoff": {"latitude": 47.38, "longitude": 8.55},
+        "pickup_time": now.isoformat(),
+        "deadline": (now + timedelta(hours=1)).isoformat(),
+        "package": {"size": "Small", "weight_kg": 1.0},
+    }
+
+
+async def _publish_event(channel: AbstractChannel, queue: str, session: str, kind: str, data: dict[str, Any]) -> None:
+    headers = {
+        "cloudEvents_specversion": "1.0",
+        "cloudEvents_id": str(new_id()),
+        "cloudEvents_source": "/faultline",
+        "cloudEvents_type": kind,
+        "cloudEvents_time": utc_now().isoformat(),
+        "cloudEvents_sessionid": session,
+        "cloudEvents_correlationid": session,
+    }
+    await _publish(channel, queue, json.dumps(data).encode(), headers, headers["cloudEvents_id"])
+
+
+async def _publish(channel: AbstractChannel, queue: str, body: bytes, headers: dict[str, Any], identifier: str) -> None:
+    message = aio_pika.Message(
+        body,
+        headers=headers,
+        content_type="application/json",
+        message_id=identifier,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+    )
+    with suppress(AMQPError):
+        await channel.default_exchange.publish(message, queue, mandatory=True)
