@@ -198,14 +198,43 @@ class World:
         if data is not None:
             changes["data"] = msgspec.Raw(data.model_dump_json().encode())
         replay = msgspec.structs.replace(event, **changes)
-        await self._to_origin(replay)
+        await self.to_origin(replay)
         return replay
 
-    async def discard(self, event: Envelope) -> None:
+    async def discard(self, event: Envelope) -> Envelope:
         """Tell the service that nobody will replay the event."""
-        await self._to_origin(envelope_of(DeadLetterDiscarded(session_id=event.session_id, message_id=event.id)))
+        discard = envelope_of(DeadLetterDiscarded(session_id=event.session_id, message_id=event.id))
+        await self.to_origin(discard)
+        return discard
 
-    async def _to_origin(self, event: Envelope) -> None:
+    async def send_unfit(self, session: str) -> Envelope:
+        """Publish an entry whose number is none."""
+        event = msgspec.structs.replace(
+            envelope_of(Entry(session=session, number=0)), data=msgspec.Raw(b'{"session": "?", "number": "many"}')
+        )
+        await self.broker.publish_envelope(event, str(ENTRIES.topic))
+        return event
+
+    @asynccontextmanager
+    async def patient_support(self) -> AsyncIterator[None]:
+        """Inside the block somebody discards every dead letter as soon as it comes."""
+
+        async def discard_for_ever() -> None:
+            seen = 0
+            while True:
+                for letter in self.dead_letters.letters[seen:]:
+                    for event in events_in(letter):
+                        await self.discard(event)
+                    seen += 1
+                await asyncio.sleep(0.02)
+
+        async with asyncio.TaskGroup() as group:
+            support = group.create_task(discard_for_ever())
+            yield
+            support.cancel()
+
+    async def to_origin(self, event: Envelope) -> None:
+        """Publish into the one queue that the event's session has."""
         queue = ENTRIES.queue(partition_of(event.session_id, PARTITIONS))
         await self.broker.publish_raw("replays", queue, encode_batch([event]), BATCH)
 

@@ -49,6 +49,8 @@ class Service:
             sample_ratio=settings.trace_sample_ratio,
             exporter=otlp_exporter(settings.otlp_endpoint),
         )
+        self.extra_problems: dict[str, Callable[[], str | None]] = {}
+        """What `loops` add to readiness: by name, what keeps one from working, or None."""
         self._stopping = False
 
     async def start(self) -> None:
@@ -125,7 +127,8 @@ class Service:
         if self.subscriber.missing_consumers:
             problems["consumers"] = f"missing on {', '.join(self.subscriber.missing_consumers)}"
         paused = {name: limit.trouble for name, limit in self.dead_letter_limits.items() if limit.trouble}
-        return problems | self.subscriber.troubles | paused | self.supervisor.failing
+        extra = {name: problem for name, look in self.extra_problems.items() if (problem := look())}
+        return problems | self.subscriber.troubles | paused | extra | self.supervisor.failing
 
     async def refresh_gauges(self) -> None:
         """Bring the figures up to date that are read from the database."""

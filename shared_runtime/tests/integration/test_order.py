@@ -73,7 +73,8 @@ async def test_every_session_is_handled_in_its_order(world: World) -> None:
 
 
 async def test_the_order_survives_retries_and_refusals(world: World) -> None:
-    await is_in_order(world, await flood(world, seeded(2), mishaps=0.03))
+    async with world.patient_support():
+        await is_in_order(world, await flood(world, seeded(2), mishaps=0.03))
 
 
 async def test_a_hot_session_does_not_stop_the_others(world: World) -> None:
@@ -98,7 +99,7 @@ async def test_the_order_survives_processes_that_come_and_go(world: World, site:
             times += 1
         return times
 
-    async with asyncio.TaskGroup() as replicas:
+    async with world.patient_support(), asyncio.TaskGroup() as replicas:
         others = [replicas.create_task(come_and_go()) for _ in range(2)]
         expected = await flood(world, chance, mishaps=0.01)
         # The one that is always there gives its partitions away, too: else it would keep them all.

@@ -219,8 +219,9 @@ async def test_an_expired_message_is_refused_with_a_reason(world: World) -> None
     session = a_session()
     expired = Entry(session=session, number=1)
     await world.send(expired, expires_at=utc_now() - timedelta(seconds=1))
-    await world.send(Entry(session=session, number=2), expires_at=utc_now() + timedelta(minutes=1))
-    await world.has(session, 2)
+    in_time = a_session()
+    await world.send(Entry(session=in_time, number=2), expires_at=utc_now() + timedelta(minutes=1))
+    await world.has(in_time, 2)
     letter = await world.dead_letters.with_body(expired.model_dump_json().encode())
     assert letter.headers["deadletter_reason"] == "expired"
 

@@ -20,6 +20,8 @@ consumer = Consumer("journal", [ENTRIES], [RowStore(Journal, JournalRow), RowSto
 
 attempts: Counter[tuple[str, int]] = Counter()
 """How often this process has called the handler, by session and number."""
+IS_MENDED = False
+"""Whether this version of the service has no bugs any more."""
 ticks: list[float] = []
 fail_at_ticks: set[int] = set()
 """Which of the ticks are to fail."""
@@ -57,6 +59,8 @@ async def misbehave(entry: Entry, work: UnitOfWork) -> None:  # noqa: PLR0912 - 
             raise ValueError("bug")
         case ["refuse"]:
             raise PermanentError("not today", reason="not_today")
+        case ["refuse-until-mended"] if not IS_MENDED:
+            raise PermanentError("a bug", reason="bug")
         case ["transient"]:
             raise TransientError("not yet")
         case ["transient", times] if attempts[entry.session, entry.number] <= int(times):

@@ -73,6 +73,7 @@ def test_it_says_why_where_and_when() -> None:
         "deadletter_exception_type": "PermanentError",
         "deadletter_fingerprint": fingerprint_of("refused", error),
         "deadletter_attempts": 3,
+        "deadletter_parked": False,
         "deadletter_first_failed_at": MOMENT.isoformat(),
         "deadletter_last_failed_at": (MOMENT + timedelta(minutes=5)).isoformat(),
     }
