@@ -24,7 +24,7 @@ class AppendBody(BaseModel):
     title: str = ""
 
 
-@router.post("/journals/{session}", status_code=201)
+@router.post("/journals/{session}", status_code=201, responses={409: {"description": "The number is taken."}})
 async def append(session: str, body: AppendBody, request: Request) -> dict[str, str]:
     journal = await execute(request, Append(session=session, **body.model_dump()))
     return {"numbers": journal.numbers}
