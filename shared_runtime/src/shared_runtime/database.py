@@ -12,6 +12,9 @@ from shared_runtime.errors import DatabaseUnavailable, outage_of, text_of
 
 CONNECT_TIMEOUT_S = 10.0
 STATEMENT_TIMEOUT_S = 30.0
+# A machine that is gone says nothing. Unless the server asks, it keeps its transactions and their locks for two hours,
+# and who takes over its messages waits for them.
+_KEEPALIVE = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
 
 _FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """All that a call to the database may raise."""
@@ -33,7 +36,7 @@ class Database:
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=STATEMENT_TIMEOUT_S,
             reset=_keep_session,
-            server_settings={"application_name": name, "jit": "off"},
+            server_settings={"application_name": name, "jit": "off"} | _KEEPALIVE,
         )
         return cls(pool)
 

@@ -132,3 +132,11 @@ async def test_a_connection_that_cannot_be_given_back_undoes_no_commit(
             assert await connection.fetchval("SELECT $1::integer", number) == number
             assert len(committed) < number
     assert committed == [1, 1]
+
+
+async def test_the_server_asks_whether_a_silent_client_is_still_there(database: Database) -> None:
+    async with database.transaction() as connection:
+        names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+        # The server reads them back from the socket.
+        idle_s, interval_s, count = [int(await connection.fetchval(f"SHOW {name}")) for name in names]
+    assert 0 < idle_s + interval_s * count <= 60
