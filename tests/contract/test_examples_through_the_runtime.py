@@ -9,7 +9,7 @@ from documentation.services import PACKAGES, load
 from shared_contracts.catalogue import MESSAGES
 from shared_contracts.topology import SUBSCRIPTIONS
 from shared_runtime.envelope import BATCH, Envelope, Incoming, decode, utc_now
-from shared_runtime.messages import SubscriptionSource
+from shared_runtime.reader import Reader
 from shared_runtime.testing import envelope_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ def test_every_subscriber_reads_the_example(path: Path) -> None:
     consumers = {one.consumer.service: one.consumer for one in map(load, PACKAGES)}
     readers = [one for one in SUBSCRIPTIONS if MESSAGES[kind] in one.messages and one.service in consumers]
     for subscription in readers:
-        source = SubscriptionSource(consumers[subscription.service], subscription)
-        job = source.job_for(envelope_of(message), utc_now())
+        reader = Reader(consumers[subscription.service], subscription)
+        job = reader.job_for(envelope_of(message), utc_now())
         assert job.error is None
         assert job.message == message

@@ -242,6 +242,7 @@ async def test_bad_pages_of_the_history_are_refused(client, world) -> None:
 async def test_every_path_is_in_the_openapi_document(client) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
     assert {path.removeprefix("/api/v1/deliveries"): set(methods) for path, methods in paths.items()} == {
+        "/support/sessions/{session_id}": {"get"},
         "": {"get"},
         "/summary": {"get"},
         "/telemetry": {"post"},

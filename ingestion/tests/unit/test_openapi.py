@@ -17,6 +17,7 @@ OPERATIONS = {
     f"{method.upper()} {path}": operation
     for path, operations in DOCUMENT["paths"].items()
     for method, operation in operations.items()
+    if path.startswith(STATUS_PATH)
 }
 
 

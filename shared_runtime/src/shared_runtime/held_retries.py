@@ -40,7 +40,7 @@ class HeldSource(Source):
         self.goes_on = False
         if not await held.lock(connection, self._head):
             return []
-        job = self._subscription.job_for(self._head.envelope, now)
+        job = self._subscription.reader.job_for(self._head.envelope, now)
         job.error = job.error or self._error
         return [job]
 

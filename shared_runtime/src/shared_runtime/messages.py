@@ -6,11 +6,10 @@ from typing import Any, assert_never
 from uuid import UUID
 
 import asyncpg
-import pydantic
 import structlog
 
 from shared_runtime import held, inbox, outbox
-from shared_runtime.consumer import Registration, Subscription
+from shared_runtime.consumer import Subscription
 from shared_runtime.dead_letter import dead_letter, reason_and_description_of
 from shared_runtime.dead_letter_limit import DeadLetterLimit
 from shared_runtime.envelope import Envelope, Undecodable, utc_now
@@ -18,6 +17,7 @@ from shared_runtime.errors import DeadLetterReason, PermanentError, Subscription
 from shared_runtime.metrics import DEAD_LETTERED, DUPLICATES, FAILED, HANDLED, LATENCY, RECEIVED, RETRIED
 from shared_runtime.outbox import Outgoing
 from shared_runtime.processor import Ending, Job, Processor, Source
+from shared_runtime.reader import Reader
 from shared_runtime.replays import DeadLetterDiscarded, ReplayHandled
 from shared_runtime.retry import Follows, next_attempt_at
 from shared_runtime.unit_of_work import Publication
@@ -36,30 +36,8 @@ class SubscriptionSource(Source):
         self.subscription = subscription
         self.limit = limit
         self.is_ordered = subscription.is_ordered
+        self.reader = Reader(processor.consumer, subscription)
         self._processor = processor
-        self._known = {message.message_type: message for message in subscription.messages}
-        self._registrations = processor.consumer.registrations
-
-    def job_for(self, envelope: Envelope, now: datetime) -> Job:
-        """Read the event's data. What cannot be handled has its `error` set."""
-        model = self._known.get(envelope.type)
-        if envelope.type == DeadLetterDiscarded.message_type:
-            return self._job_of_discard(envelope)
-        if model is None:
-            return Job(envelope, error=self._unknown(envelope.type))
-        registration: Registration = self._registrations[model]
-        if envelope.is_expired(now) and not registration.even_expired:
-            description = f"expired at {envelope.expires_at}, read at {now}"
-            return Job(envelope, error=PermanentError(description, reason=DeadLetterReason.EXPIRED))
-        try:
-            message = model.model_validate_json(bytes(envelope.data))
-        except pydantic.ValidationError as error:
-            description = _without_values(error)
-            return Job(envelope, error=PermanentError(description, reason=DeadLetterReason.INVALID_PAYLOAD))
-        except Exception as error:
-            # A validator of the model itself broke.
-            return Job(envelope, error=error)
-        return Job(envelope, registration, message)
 
     async def admit(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Job]:
         first = {_identity(job): job for job in reversed(jobs)}
@@ -139,12 +117,12 @@ class SubscriptionSource(Source):
     def committed(self, jobs: Sequence[Job], now: datetime) -> None:
         self.limit.take(sum(job.ending is Ending.DEAD_LETTERED for job in jobs))
         for job in jobs:
-            RECEIVED.labels(self.name, self.label_of(job.envelope)).inc()
+            RECEIVED.labels(self.name, self.reader.label_of(job.envelope)).inc()
             self.count(job, now)
 
     def count(self, job: Job, now: datetime) -> None:
         """Show in figures and log lines how a job ended."""
-        kind = self.label_of(job.envelope)
+        kind = self.reader.label_of(job.envelope)
         if job.error is not None and not isinstance(job.error, Follows):
             FAILED.labels(self.name, kind, type(job.error).__name__).inc()
         match job.ending:
@@ -162,10 +140,6 @@ class SubscriptionSource(Source):
                 raise AssertionError(f"a message ended as {job.ending}")
             case _:
                 assert_never(job.ending)
-
-    def label_of(self, envelope: Envelope) -> str:
-        """The type for figures: one name for all that are unknown, because anybody can invent them."""
-        return envelope.type if envelope.type in self._known else "unknown"
 
     def count_dead_letter(self, message: Envelope | Undecodable, error: BaseException | None) -> None:
         """Show in figures and a log line that a message was dead-lettered."""
@@ -211,19 +185,6 @@ class SubscriptionSource(Source):
             is_parked=is_parked,
         )
 
-    def _job_of_discard(self, envelope: Envelope) -> Job:
-        try:
-            return Job(envelope, message=DeadLetterDiscarded.model_validate_json(bytes(envelope.data)))
-        except pydantic.ValidationError as error:
-            description = _without_values(error)
-            return Job(envelope, error=PermanentError(description, reason=DeadLetterReason.INVALID_PAYLOAD))
-
-    def _unknown(self, kind: str) -> PermanentError:
-        name, _, _version = kind.rpartition(".")
-        if name and any(known.rpartition(".")[0] == name for known in self._known):
-            return PermanentError(f"{kind} is not handled here", reason=DeadLetterReason.UNSUPPORTED_VERSION)
-        return PermanentError(f"{kind} is not known here", reason=DeadLetterReason.UNKNOWN_TYPE)
-
 
 class UndecodableSource(Source):
     """What is no CloudEvent goes to the dead letters as it came."""
@@ -260,7 +221,7 @@ class MessageProcessor:
         letters. Either way the events can be given again, also those of them that are dealt with already.
         """
         now = utc_now()
-        jobs = [self._source.job_for(envelope, now) for envelope in received]
+        jobs = [self._source.reader.job_for(envelope, now) for envelope in received]
         await self._processor.run_isolating(jobs, self._source, self._refused)
 
     async def process_undecodable(self, undecodable: Undecodable, reason: DeadLetterReason) -> None:
@@ -305,8 +266,3 @@ def crash_of(attempts: int) -> PermanentError | None:
 
 def _identity(job: Job) -> tuple[UUID, int]:
     return job.envelope.id, job.envelope.attempt_epoch
-
-
-def _without_values(error: pydantic.ValidationError) -> str:
-    """Where and why the data does not fit, without the data itself, which may be personal."""
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))

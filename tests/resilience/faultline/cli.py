@@ -19,7 +19,7 @@ from faultline.plan import MIXED, plan_trial
 from faultline.site import Site
 from faultline.trial import Result, run_trial
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()
@@ -33,8 +33,11 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def log_to(path: Path) -> None:
-    """Keep what the fleet logs off the terminal."""
+def prepare(folder: Path) -> None:
+    """Begin with an empty site, and keep what the fleet logs off the terminal."""
+    shutil.rmtree(folder / "site", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "driver.log"
     logging.basicConfig(filename=path, filemode="w", level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     structlog.configure(
@@ -52,14 +55,12 @@ def run(
     is_long: Annotated[bool, typer.Option("--long/--smoke")] = True,
 ) -> None:
     """One trial."""
+    prepare(folder)
     names = list(FAULTS) if scenario == "all" else scenario.split(",")
     asyncio.run(_run(folder, [(name, seed) for name in names], is_long=is_long))
 
 
 async def _run(folder: Path, trials: list[tuple[str, int]], *, is_long: bool) -> None:
-    shutil.rmtree(folder / "site", ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    log_to(folder / "driver.log")
     async with Site(folder / "site") as site:
         for scenario, seed in trials:
             known = tuple(name for name, fault in FAULTS.items() if fault.obstacle(site) is None)

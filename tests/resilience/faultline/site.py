@@ -13,6 +13,7 @@ from faultline.control import FOLDER_VARIABLE, PROCESS_VARIABLE, ControlFolder
 from faultline.namespace import is_inside, mount_tmpfs
 from faultline.tcp_proxy import Protocol, ProxyFarm
 from local_stack import postgres_binaries
+from local_stack.ports import is_free
 from local_stack.postgres import ADMIN_ROLE, NAME
 from local_stack.services import Service
 from local_stack.stack import LocalStack
@@ -24,6 +25,8 @@ SECOND_DELIVERY = "delivery_b"
 """A second process of the delivery service: each of its queues is served by one of the two."""
 PROCESSES = (*SERVICES, SECOND_DELIVERY)
 SERVERS = ("rabbitmq", "postgresql")
+PORT_FREE_WITHIN_S = 10.0
+POLL_S = 0.02
 DISK_BYTES = 2 * 1024**3
 """Room for each server; nothing is taken before it is written to."""
 
@@ -89,6 +92,10 @@ class Site:
 
     async def launch(self, part: str) -> None:
         """Start a part that has ended, without waiting until it is ready."""
+        # The threads of a killed process may keep its port for a moment longer than the process is alive.
+        async with asyncio.timeout(PORT_FREE_WITHIN_S):
+            while not is_free(self.stack.part(part).port):
+                await asyncio.sleep(POLL_S)
         await self.do(self.stack.part(part).launch)
 
     def is_running(self, part: str) -> bool:
