@@ -24,6 +24,7 @@ PACKAGES := shared_contracts shared_runtime ingestion package_service drone_sche
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
+	@echo "  make logs SERVICE=delivery LINES=200 FOLLOW=1: any of them may be left out; 10 lines of each by default."
 	@echo "  STACK=local|compose chooses where demo, up, down, logs and status run (here: $(STACK)); PORT_BASE=8081 the ports."
 
 demo: ## Start everything, fly 200 requests, check every promise, stop
@@ -77,7 +78,7 @@ down-local: .venv/.synced
 	@$(PY) -m local_stack down
 
 logs-local: .venv/.synced
-	@$(PY) -m local_stack logs
+	@$(PY) -m local_stack logs $(if $(LINES),--lines '$(LINES)') $(if $(FOLLOW),--follow) -- $(SERVICE)
 
 status-local: .venv/.synced
 	@$(PY) -m local_stack status
@@ -85,15 +86,14 @@ status-local: .venv/.synced
 demo-compose:
 	@infra/docker/demo.sh
 
-# The gateway, where ingestion is without containers.
 up-compose:
-	@GATEWAY_ADDRESS=$${GATEWAY_ADDRESS:-127.0.0.1:$${PORT_BASE:-8081}} docker compose --profile demo up -d --build --wait
+	@infra/docker/up.sh
 
 down-compose:
 	@docker compose --profile demo down
 
 logs-compose:
-	@docker compose --profile demo logs --tail 50
+	@infra/docker/logs.sh $(SERVICE)
 
 status-compose:
 	@docker compose --profile demo ps

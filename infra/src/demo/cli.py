@@ -14,7 +14,7 @@ import structlog
 import typer
 from rich.console import Console
 
-from demo.display import show_outcome, show_progress, times_line
+from demo.display import announcement, show_outcome, show_progress, times_line
 from demo.endpoints import StackEndpoints
 from demo.progress import Progress
 from demo.run import Conduct, Outcome, run_scenario
@@ -110,8 +110,7 @@ class Show:
         return self._run(running_stack())
 
     def _run(self, endpoints: StackEndpoints) -> Outcome:
-        drones, factor = self.conduct.drones, self.conduct.speed_factor
-        self.console.print(f"Sending {self.requests} requests; {drones} drones fly at {factor:g} times their speed.")
+        self.console.print(announcement(self.requests, self.conduct))
         outcome = asyncio.run(self._run_showing(endpoints))
         self.console.print()
         show_outcome(self.console, outcome)

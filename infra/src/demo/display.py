@@ -14,7 +14,7 @@ from demo.case import Case
 from demo.invariants import Verdict
 from demo.kinds import Kind
 from demo.progress import Progress, stages_of
-from demo.run import Outcome
+from demo.run import Conduct, Outcome
 from shared_contracts.domain_types import DeliveryStage
 
 REFRESH_S = 0.25
@@ -127,6 +127,15 @@ def verdict_table(verdicts: Iterable[Verdict]) -> Table:
         mark = Text("ok", "green") if verdict.holds else Text(f"FAILED ({len(verdict.offenders)})", "red")
         table.add_row(mark, str(verdict.checked), verdict.sentence)
     return table
+
+
+def announcement(requests: int, conduct: Conduct) -> str:
+    """What is about to happen, and what the speed of the drones does to the times that are told."""
+    factor = conduct.speed_factor
+    told = f"Sending {requests} requests; {conduct.drones} drones fly at {factor:g} times their speed."
+    if factor != 1:
+        told += "\nThe services do not know: the ETAs that they tell are those of drones at real speed."
+    return told
 
 
 def times_line(times_s: Mapping[str, float]) -> str:

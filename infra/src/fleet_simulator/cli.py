@@ -30,7 +30,12 @@ BrokerUrl = Annotated[
 ]
 Drones = Annotated[int, typer.Option(min=0, max=500, help="How many drones to bring along; 0 flies those that exist.")]
 HeavyLifters = Annotated[int | None, typer.Option(min=0, help="How many of them carry up to 16 kg; one in ten.")]
-SpeedFactor = Annotated[float, typer.Option(min=0.1, max=1_000, help="How much faster than real drones these are.")]
+SpeedFactor = Annotated[
+    float,
+    typer.Option(
+        min=0.1, max=1_000, help="How much faster than real drones these are; ETAs stay those of drones at real speed."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="The same seed brings the same drones.")]
 AreaText = Annotated[str, typer.Option("--area", help="Where they start: latitude,longitude,radius in metres.")]
 OutageLimit = Annotated[float, typer.Option(min=1, help="Give up when something does not answer for so many seconds.")]

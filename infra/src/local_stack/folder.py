@@ -25,10 +25,11 @@ class StackFolder:
         self.postgres = self.root / "postgres"
         self.rabbitmq = self.root / "rabbitmq"
         self.owner = self.root / "owner.json"
+        self.restarts = self.root / "restarts.json"
         self.secrets = self.root / "secrets.json"
 
     def create(self) -> None:
-        """Make the folders, for the owner's eyes only. Raises StackError for a name that the servers cannot work with."""
+        """Make the folders, for the owner's eyes only. Raises StackError for a name that no server could work with."""
         _require_usable(self.root)
         for folder in (self.root, self.logs, self.records):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -14,9 +14,11 @@ from pathlib import Path
 from local_stack.folder import StackFolder
 from local_stack.process_table import process_start
 from local_stack.processes import ManagedProcess, spawn
-from local_stack.records import read_records
+from local_stack.records import read_record, read_records
 
 NAME = "guardian"
+SUPERVISOR = "supervisor"
+"""The process that starts again what died, see `local_stack.supervisor`."""
 _POSTGRES_TIMEOUT_S = 5.0
 
 
@@ -29,6 +31,7 @@ def start_guardian(folder: StackFolder) -> ManagedProcess:
 
 def end_everything(folder: StackFolder) -> None:
     """End all processes on record but the guardian, the youngest first, without farewell."""
+    end_supervisor(folder)
     for record in reversed(read_records(folder)):
         process = ManagedProcess(folder, record)
         if record.name == NAME:
@@ -38,6 +41,13 @@ def end_everything(folder: StackFolder) -> None:
             process.stop(signal.SIGQUIT, timeout_s=_POSTGRES_TIMEOUT_S)
         else:
             process.kill()
+
+
+def end_supervisor(folder: StackFolder) -> None:
+    """End the process that would start again what is about to be stopped, if there is one."""
+    record = read_record(folder, SUPERVISOR)
+    if record is not None:
+        ManagedProcess(folder, record).kill()
 
 
 def _wait_for_end(pid: int, start: str) -> None:

@@ -39,6 +39,12 @@ class Part(ABC):
         self.launch()
         self.wait_ready()
 
+    def relaunch(self) -> None:
+        """Start another process in place of one that has ended, without waiting until it can be used."""
+        if self._process is not None:
+            self._process.collect()
+        self.launch()
+
     def wait_ready(self, timeout_s: float | None = None) -> None:
         """Wait until it can be used.
 
@@ -77,13 +83,19 @@ class Part(ABC):
         self.start()
 
     def adopt(self) -> bool:
-        """Take over the process that was started elsewhere in this data folder. Returns whether there is one."""
+        """Take over process and port of what was started elsewhere in this data folder. Returns whether it runs."""
         record = read_record(self.folder, self.name)
-        if record is None or not record.is_running:
+        if record is None:
             return False
-        self._process = ManagedProcess(self.folder, record)
         self.port = record.port or self.port
-        return True
+        if record.is_running:
+            self._process = ManagedProcess(self.folder, record)
+        return record.is_running
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, or adopted, and has not ended: paused or not, ready or not."""
+        return self._process is not None and self._process.is_running
 
     @property
     def process(self) -> ManagedProcess:

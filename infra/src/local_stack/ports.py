@@ -1,7 +1,9 @@
 """Ports on loopback."""
 
+import os
 import random
 import socket
+from pathlib import Path
 
 from local_stack.errors import StackError
 
@@ -19,6 +21,14 @@ def free_port() -> int:
     raise StackError(f"no free port found between {_CANDIDATES.start} and {_CANDIDATES.stop}")
 
 
+def port_number(text: str | int, name: str, *, room_for: int = 1) -> int:
+    """The port that a setting names, with room for so many ports from there. Raises StackError for anything else."""
+    highest = 65_536 - room_for
+    if not str(text).isdecimal() or not 1 <= int(text) <= highest:
+        raise StackError(f"{name}={text} is no port number from 1 to {highest}")
+    return int(text)
+
+
 def is_free(port: int) -> bool:
     """Whether a server could listen on this port of the loopback interface."""
     with socket.socket() as probe:
@@ -32,6 +42,13 @@ def is_free(port: int) -> bool:
 
 
 def require_free(port: int, wanted_by: str) -> None:
-    """Raises StackError when the port is taken."""
+    """Raises StackError when the port is taken, or kept from users like this one."""
     if not is_free(port):
+        if port < _first_port_for_all():
+            raise StackError(f"port {port}, wanted by {wanted_by}, is for root only or taken; choose other ports")
         raise StackError(f"port {port}, wanted by {wanted_by}, is taken; stop what listens there or choose other ports")
+
+
+def _first_port_for_all() -> int:
+    """The first one that an ordinary user may listen on; all are for root."""
+    return 1 if os.geteuid() == 0 else int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())

@@ -3,13 +3,14 @@
 import re
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 from local_stack import postgres_binaries as binaries
 from local_stack.errors import StackError
 from local_stack.folder import StackFolder
 from local_stack.part import Part
 from local_stack.ports import LOOPBACK, require_free
-from local_stack.processes import run_command, spawn
+from local_stack.processes import end_orphans, run_command, spawn
 
 NAME = "postgresql"
 ADMIN_ROLE = "postgres"
@@ -32,7 +33,9 @@ class PostgresServer(Part):
         data = self.folder.postgres
         if not data.exists():
             binaries.initialize(data, ADMIN_ROLE, self.folder.password(f"{NAME}/{ADMIN_ROLE}"))
-        # What a crash left; after a restart of the machine its process id may be anybody's.
+        # What a crash left: processes that still write, and the lock file against them. That cannot be trusted: after a
+        # restart of the machine its process id may be anybody's.
+        end_orphans(Path(binaries.path("postgres")), data)
         (data / "postmaster.pid").unlink(missing_ok=True)
         settings = {
             "port": self.port,

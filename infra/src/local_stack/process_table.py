@@ -1,5 +1,6 @@
 """What the kernel's process table (/proc) says about processes."""
 
+from contextlib import suppress
 from pathlib import Path
 
 _ENDED = {"Z", "X"}
@@ -35,6 +36,16 @@ def family_of(pid: int) -> list[int]:
     for member in family:
         family.extend(children.get(member, ()))
     return family
+
+
+def processes_in(folder: Path, program: Path) -> list[int]:
+    """The processes that run this program with this working folder, of those that we may look at."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").samefile(folder) and (entry / "exe").samefile(program):
+                found.append(int(entry.name))
+    return found
 
 
 def _status_fields(pid: int) -> list[str] | None:

@@ -11,7 +11,7 @@ from typing import IO
 
 from local_stack.errors import ProcessDiedError, StackError, tail
 from local_stack.folder import StackFolder
-from local_stack.process_table import family_of, process_start
+from local_stack.process_table import family_of, process_start, processes_in
 from local_stack.records import ProcessRecord, remove_record, write_record
 
 _KILL_TIMEOUT_S = 10.0
@@ -60,6 +60,11 @@ class ManagedProcess:
         except subprocess.TimeoutExpired:
             return None
 
+    def collect(self) -> None:
+        """Take note of its end, so that the process table can forget it; what it started goes on."""
+        if self._child is not None:
+            self._child.wait()
+
     def stop(self, how: signal.Signals = signal.SIGTERM, *, timeout_s: float) -> bool:
         """Ask it to end, kill it when it does not. Returns whether it ended by itself."""
         family = self._family()
@@ -96,8 +101,7 @@ class ManagedProcess:
         left = _wait_gone(everybody, _KILL_TIMEOUT_S)
         if left:
             raise StackError(f"{self.record.name}: cannot kill processes {[process.pid for process in left]}")
-        if self._child is not None:
-            self._child.wait()
+        self.collect()
         remove_record(self._folder, self.record)
 
 
@@ -161,6 +165,15 @@ def run_command(
 def wait_until_gone(record: ProcessRecord, timeout_s: float) -> bool:
     """Wait for the end of a process that ends without our doing. Returns whether it has ended."""
     return not _wait_gone([record], timeout_s)
+
+
+def end_orphans(program: Path, folder: Path) -> None:
+    """Kill all processes of a program that work in this folder, on record or not. Raises StackError when it cannot."""
+    starts = ((pid, process_start(pid)) for pid in processes_in(folder, program))
+    orphans = [ProcessRecord(program.name, pid, start) for pid, start in starts if start is not None]
+    _send(orphans, signal.SIGKILL)
+    if left := _wait_gone(orphans, _KILL_TIMEOUT_S):
+        raise StackError(f"{program.name}: cannot kill processes {[process.pid for process in left]}")
 
 
 def _open_gate(stdin: IO[bytes] | None) -> None:

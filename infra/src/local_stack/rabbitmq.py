@@ -61,7 +61,8 @@ class RabbitServer(Part):
         require_free(self._distribution_port, NAME)
         definitions = json.dumps(self._definitions(self._subscriptions, PUBLISHERS, "/"))
         self._files.prepare(self.port, definitions, self.management_port)
-        self.port_mapper.start()
+        if not self.port_mapper.is_running:
+            self.port_mapper.start()
         environment = self._files.environment(self.port_mapper.port, self._distribution_port)
         command = [str(SERVER_SCRIPT)]
         self._process = spawn(
@@ -95,7 +96,8 @@ class RabbitServer(Part):
 
     def adopt(self) -> bool:
         """Take over a node, with its port mapper, that was started elsewhere. Returns whether there is one."""
-        return self.port_mapper.adopt() and super().adopt()
+        has_port_mapper = self.port_mapper.adopt()
+        return super().adopt() and has_port_mapper
 
     def create_vhost(self, name: str, subscriptions: Sequence[Subscription] = SUBSCRIPTIONS) -> str:
         """A virtual host of its own with these subscriptions' queues. Returns the administrator's URL.

@@ -14,8 +14,8 @@ from local_stack.processes import run_command
 SERVER_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The package's own script. The one in /usr/sbin switches to the user of the system's broker."""
 
-# How the node calls its own folder, whose name may hold anything: there is no quoting in its settings file, and it
-# hands the path of its data to a shell as it is (rabbit_disk_monitor of 3.10), which waits for ever behind an apostrophe.
+# How the node calls its own folder, whose name may hold anything: there is no quoting in its settings file, and the
+# path of its data goes to a shell as it is (rabbit_disk_monitor of 3.10), which waits for ever behind an apostrophe.
 _OWN_FOLDER = "/proc/self/cwd"
 _NODE_NAME = "local-stack@localhost"
 _CALL_TIMEOUT_S = 60.0

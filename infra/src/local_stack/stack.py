@@ -62,6 +62,8 @@ class LocalStack:
         self.folder.create()
         self.servers.claim()
         try:
+            if (management_port := self.servers.rabbitmq.management_port) is not None:
+                require_free(management_port, f"the management pages of {RABBITMQ}")
             for service in self._services.values():
                 require_free(service.port, service.service.name)
             self.servers.together(self._prepare_databases, self.servers.rabbitmq.start)
@@ -121,12 +123,16 @@ class LocalStack:
         """Wait until a part can be used. Raises StackError with the reason when it cannot."""
         self.part(name).wait_ready(timeout_s)
 
+    @property
+    def parts(self) -> list[Part]:
+        """Everything that runs, in an order in which it can be started."""
+        rabbitmq = self.servers.rabbitmq
+        fleet = [] if self._fleet is None else [self._fleet]
+        return [self.servers.postgres, rabbitmq.port_mapper, rabbitmq, *self._services.values(), *fleet]
+
     def ended(self) -> list[str]:
         """The parts that were started and do not run any more."""
-        parts: list[Part] = [self.servers.postgres, self.servers.rabbitmq, *self._services.values()]
-        if self._fleet is not None:
-            parts.append(self._fleet)
-        return [part.name for part in parts if not part.process.is_running]
+        return [part.name for part in self.parts if not part.is_running]
 
     def declare_extra(
         self, subscriptions: Sequence[Subscription], publishers: Mapping[str, Sequence[Topic]] | None = None

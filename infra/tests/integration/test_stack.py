@@ -17,11 +17,12 @@ import pytest
 from local_stack.errors import AlreadyUpError, ProcessDiedError, StackError, tail
 from local_stack.folder import StackFolder
 from local_stack.ports import LOOPBACK, free_port, is_free
-from local_stack.process_table import process_start
+from local_stack.process_table import family_of, process_start
 from local_stack.records import read_records
 from local_stack.servers import LocalServers
 from local_stack.services import Service, ServiceProcess
 from local_stack.stack import LocalStack
+from local_stack.supervisor import Supervisor, read_restarts
 from shared_contracts.ingestion.v1 import DeliveryRequested
 from shared_contracts.message import Topic
 from shared_contracts.topology import Subscription
@@ -143,7 +144,7 @@ async def test_stack_runs_takes_in_a_fifth_service_and_leaves_nothing(tmp_path: 
 
 
 def test_folder_may_have_any_name(tmp_path: Path) -> None:
-    folder = tmp_path / "it's (50 %) `#1` \"Größe\" $HOME; a\\b [x] 配送" / "/".join(["long"] * 60)
+    folder = tmp_path / 'it\'s (50 %) `#1` "Größe" $HOME; a\\b [x] 配送' / "/".join(["long"] * 60)
     with LocalServers(folder, databases=("delivery",), subscriptions=[BILLING]) as servers:
         servers.create_database("more")
         servers.create_vhost("more", [BILLING])
@@ -182,7 +183,137 @@ def test_detached_stack_outlives_its_starter_until_it_is_taken_down(tmp_path: Pa
     require_nothing_left(folder, ports)
     assert command("down", folder=folder).returncode == 0
     assert command("status", folder=folder).returncode == 1
-    assert "ready to accept connections" in command("logs", "postgresql", folder=folder).stdout
+    assert "database system is shut down" in command("logs", "postgresql", folder=folder).stdout
+
+
+def up_alone(folder: Path, *options: str) -> None:
+    """`up` without services: the servers, and what looks after them."""
+    arguments = [sys.executable, "-c", FOREGROUND, "up", "--no-fleet", "--data", str(folder), *options]
+    subprocess.run(arguments, check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+
+def restarts_shown(folder: Path) -> dict[str, str]:
+    """The parts that are ready, with how often they were started again."""
+    lines = [line.split() for line in command("status", folder=folder).stdout.splitlines()]
+    return {words[0]: words[3] if len(words) == 5 else "0" for words in lines if words[-1] == "ready"}
+
+
+@pytest.mark.parametrize("name", ["postgresql", "rabbitmq", "epmd"])
+def test_server_that_dies_in_the_background_comes_back_on_its_port(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "it's a stack"
+    up_alone(folder)
+    try:
+        before = {record.name: record for record in read_records(StackFolder(folder))}
+        assert set(before) == {"epmd", "postgresql", "rabbitmq", "supervisor"}
+        os.kill(before[name].pid, signal.SIGKILL)
+        everything = {part: "1" if part == name else "0" for part in before}
+        wait_for(lambda: restarts_shown(folder) == everything)
+        after = {record.name: record for record in read_records(StackFolder(folder))}
+        assert after[name].pid != before[name].pid
+        assert {part: record.port for part, record in after.items()} == {
+            part: record.port for part, record in before.items()
+        }
+        assert f"{name} ended and was started again (restart 1)" in command("logs", "supervisor", folder=folder).stdout
+    finally:
+        assert command("down", folder=folder).returncode == 0
+    require_nothing_left(folder, [record.port for record in before.values() if record.port is not None])
+
+
+def test_service_that_dies_comes_back_with_its_settings(tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    with LocalStack(folder, [fake("ingestion"), fake("delivery")], environment={"delivery": {"SPEED": "10"}}) as stack:
+        supervisor = Supervisor(stack.folder, stack.parts)
+        pid = stack.service("delivery").process.record.pid
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: stack.ended() == ["delivery"])
+        supervisor.look()
+        stack.wait_ready("delivery", DEADLINE_S)
+        assert settings_of(stack.service("delivery"))["SPEED"] == "10"
+        assert read_restarts(stack.folder) == {"delivery": 1}
+
+
+def test_database_processes_that_outlive_their_server_are_ended_before_another_starts(tmp_path: Path) -> None:
+    with LocalServers(tmp_path / "stack") as servers:
+        family = family_of(servers.postgres.process.record.pid)
+        writer = family[-1]
+        os.kill(writer, signal.SIGSTOP)
+        os.kill(family[0], signal.SIGKILL)
+        wait_for(lambda: not servers.postgres.is_running)
+        assert process_start(writer) is not None, "it does not notice"
+        servers.postgres.relaunch()
+        servers.postgres.wait_ready()
+        assert process_start(writer) is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("PORT_BASE", "0", "PORT_BASE=0 is no port number from 1 to 65532"),
+        ("PORT_BASE", "-5", "PORT_BASE=-5 is no port number from 1 to 65532"),
+        ("PORT_BASE", "65533", "PORT_BASE=65533 is no port number from 1 to 65532"),
+        ("PORT_BASE", "http", "PORT_BASE=http is no port number from 1 to 65532"),
+        ("MANAGEMENT_PORT", "65536", "MANAGEMENT_PORT=65536 is no port number from 1 to 65535"),
+    ],
+)
+def test_port_that_is_none_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(setting, value)
+    done = command("up", folder=tmp_path / "stack")
+    assert (done.returncode, done.stdout, done.stderr) == (1, f"{told}\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("setting", ["PORT_BASE", "MANAGEMENT_PORT"])
+def test_taken_port_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    folder = tmp_path / "stack"
+    monkeypatch.setenv("PORT_BASE", str(free_port()))
+    with socket.create_server((LOOPBACK, free_port())) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv(setting, str(port))
+        done = command("up", folder=folder)
+    [line] = done.stdout.splitlines()
+    assert line.startswith(f"port {port}, wanted by ")
+    assert done.returncode == 1
+    require_nothing_left(folder, [])
+    assert not (folder / "postgres").exists()
+
+
+def test_logs_are_short_and_of_the_parts_that_are_named(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path / "stack")
+    folder.create()
+    for name in ("delivery", "ingestion", "guardian"):
+        lines = [] if name == "guardian" else [f"{name} {number}" for number in range(100)]
+        folder.log(name).write_text("".join(f"{line}\n" for line in lines))
+
+    every = command("logs", folder=folder.root).stdout
+    assert [word in every for word in ("delivery 90", "delivery 89", "ingestion 99", "guardian")] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    one = command("logs", "delivery", "--lines", "2", folder=folder.root)
+    assert one.stdout == "delivery 98\ndelivery 99\n"
+
+    unknown = command("logs", "billing", folder=folder.root)
+    assert unknown.returncode == 1
+    assert unknown.stdout == f"no log of billing in {folder.logs}; there are: delivery, guardian, ingestion\n"
+    assert command("logs", "--lines", "few", folder=folder.root).stdout == "LINES=few is no number of lines\n"
+
+
+def test_followed_log_goes_on(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path / "stack")
+    folder.create()
+    folder.log("delivery").write_text("first\n")
+    arguments = [sys.executable, "-m", "local_stack", "logs", "delivery", "--follow", "--data", str(folder.root)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as followed:
+        assert followed.stdout is not None
+        assert followed.stdout.readline() == "first\n"
+        with folder.log("delivery").open("a") as log:
+            log.write("second\n")
+        assert followed.stdout.readline() == "second\n"
+        followed.terminate()
 
 
 def test_failed_start_leaves_nothing(tmp_path: Path) -> None:

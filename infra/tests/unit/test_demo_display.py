@@ -4,12 +4,20 @@ from uuid import UUID
 from rich.console import Console, RenderableType
 
 from demo.case import Case, Seen, ToldChange, ToldStatus
-from demo.display import ending_table, progress_line, progress_table, show_outcome, times_line, verdict_table
+from demo.display import (
+    announcement,
+    ending_table,
+    progress_line,
+    progress_table,
+    show_outcome,
+    times_line,
+    verdict_table,
+)
 from demo.evidence import Evidence
 from demo.invariants import judge
 from demo.kinds import Kind
 from demo.progress import Progress
-from demo.run import Outcome
+from demo.run import Conduct, Outcome
 from demo.scenario import plan_requests
 from fleet_simulator.geography import DEFAULT_AREA
 from shared_contracts.delivery.v1 import RefusalReason
@@ -97,3 +105,10 @@ def test_what_went_wrong_is_shown() -> None:
 
 def test_times_are_summed_up() -> None:
     assert times_line({"starting": 10.04, "flying": 20.0}) == "starting 10.0 s, flying 20.0 s; 30.0 s altogether"
+
+
+def test_who_flies_faster_is_told_what_that_means_for_the_times() -> None:
+    faster = announcement(200, Conduct(drones=60, speed_factor=60.0))
+    assert "60 drones fly at 60 times their speed" in faster
+    assert "ETAs that they tell are those of drones at real speed" in faster
+    assert "ETA" not in announcement(200, Conduct(speed_factor=1.0))

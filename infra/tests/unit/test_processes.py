@@ -1,7 +1,6 @@
 """Processes are started on record, ended with all they started, and never mistaken for others."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -61,12 +60,18 @@ def wait_for(condition: object) -> None:
 def kill_owner(folder: StackFolder) -> list[int]:
     """Have a process start others and die. Returns what it left."""
     with subprocess.Popen([sys.executable, "-c", OWNER, str(folder.root)], stdout=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout is not None
-        assert owner.stdout.readline() == "up\n"
-        left = [pid for record in read_records(folder) for pid in family_of(record.pid)]
-        assert len(left) == 4, "the guardian, the worker with its child, and the paused one"
-        owner.send_signal(signal.SIGKILL)
-    return left
+        try:
+            assert owner.stdout is not None
+            assert owner.stdout.readline() == "up\n"
+            # The guardian, the worker with its child, which it may yet have to start, and the paused one.
+            wait_for(lambda: len(families(folder)) == 4)
+            return families(folder)
+        finally:
+            owner.kill()
+
+
+def families(folder: StackFolder) -> list[int]:
+    return [pid for record in read_records(folder) for pid in family_of(record.pid)]
 
 
 def test_process_is_on_record_in_a_session_of_its_own(folder: StackFolder) -> None:
