@@ -3,7 +3,7 @@
 import asyncio
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any
 
 import structlog
@@ -97,13 +97,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await service.start()
-        engine = app.state.engine = open_engine(settings)
-        try:
+        async with AsyncExitStack() as stack:
+            await service.start()
+            stack.push_async_callback(service.stop)
+            engine = app.state.engine = open_engine(settings)
+            stack.push_async_callback(close_engine, engine)
             yield
-        finally:
-            await close_engine(engine)
-            await service.stop()
 
     app = Application(
         service,
