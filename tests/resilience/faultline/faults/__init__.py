@@ -1,7 +1,7 @@
 """The faults, by name, in the order in which the smoke runs them."""
 
 from faultline.faults.fault import Fault
-from faultline.faults.kill import CommitPoints, KillBoth, KillServers, KillServices, RollingRestart
+from faultline.faults.kill import CommitPoints, KillBoth, KillServers, KillServices, RollingRestart, TakeOver
 from faultline.faults.messages import DeletedQueue, Duplicates, Poison
 from faultline.faults.network import Churn, Delay, HalfClose, LostCommits, Partition, Reset
 from faultline.faults.pause import Pause
@@ -16,6 +16,7 @@ FAULTS: dict[str, type[Fault]] = {
         KillServers,
         KillBoth,
         CommitPoints,
+        TakeOver,
         RollingRestart,
         Pause,
         Delay,

@@ -1,6 +1,7 @@
 """kill -9, of each process and at each commit point, and restarts one after the other."""
 
 import asyncio
+from contextlib import suppress
 from typing import ClassVar
 
 from faultline.control import FailPoint
@@ -10,6 +11,9 @@ from faultline.site import PROCESSES, SECOND_DELIVERY, SERVERS
 SHORTEST_DOWN_S, LONGEST_DOWN_S = 0.5, 2.5
 POLL_S = 0.05
 REACHED_WITHIN_S = 12.0
+TAKE_OVER_S = 6.0
+COMPENSATING = ("package_service", "drone_scheduler")
+DELIVERY = ("delivery", SECOND_DELIVERY)
 
 
 class Kill(Fault):
@@ -59,7 +63,7 @@ class KillBoth(Kill):
     parts = (*PROCESSES, *SERVERS)
 
     async def inject(self) -> None:
-        parts = ["delivery", SECOND_DELIVERY, self.random.choice(SERVERS)]
+        parts = [*DELIVERY, self.random.choice(SERVERS)]
         await asyncio.gather(*(self.kill(part) for part in parts))
         await asyncio.sleep(LONGEST_DOWN_S)
 
@@ -68,41 +72,55 @@ class KillBoth(Kill):
 
 
 class CommitPoints(Fault):
-    """kill -9 at each commit point, in one process after the other."""
+    """kill -9 at each commit point, each in a process of its own, all armed at the same time."""
 
     name = "commit-points"
     hold_s = 0.0
 
-    def victims(self) -> list[tuple[FailPoint, str]]:
+    def victims(self) -> dict[str, FailPoint]:
         """Which process is to die at which point."""
-        compensating = ("package_service", "drone_scheduler")
-        return [
-            (point, self.random.choice(compensating if point is FailPoint.IN_A_COMPENSATION else PROCESSES))
-            for point in self.random.sample(list(FailPoint), len(FailPoint))
-        ]
+        compensating = self.random.choice(COMPENSATING)
+        others = [point for point in FailPoint if point is not FailPoint.IN_A_COMPENSATION]
+        processes = [process for process in PROCESSES if process != compensating]
+        self.random.shuffle(others)
+        return {compensating: FailPoint.IN_A_COMPENSATION, **dict(zip(processes, others, strict=True))}
 
     async def inject(self) -> None:
-        for point, process in self.victims():
-            (self.site.control.fired / f"{process}.{point}").unlink(missing_ok=True)
-            self.site.control.arm(process, point, skip=self.random.randrange(3))
-            if await self._dies(process):
-                if self.site.control.has_fired(process, point):
-                    self.seen.append(f"{process} died {point}")
-                await self.site.launch(process)
-            self.site.control.disarm()
+        await asyncio.gather(*(self.die_at(process, point) for process, point in self.victims().items()))
+
+    async def die_at(self, process: str, point: FailPoint) -> None:
+        """Arm the point, wait for the end of the process, and start it again."""
+        (self.site.control.fired / f"{process}.{point}").unlink(missing_ok=True)
+        self.site.control.arm(process, point, skip=self.random.randrange(4))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REACHED_WITHIN_S):
+                while not self.site.control.has_fired(process, point) or self.site.is_running(process):
+                    await asyncio.sleep(POLL_S)
+            self.seen.append(f"{process} died {point}")
+            await asyncio.sleep(self.down_s)
+            await self.site.launch(process)
+
+    @property
+    def down_s(self) -> float:
+        """How long a process stays down."""
+        return self.random.uniform(SHORTEST_DOWN_S, LONGEST_DOWN_S)
 
     async def heal(self) -> None:
         self.site.control.disarm()
         await self.site.revive(PROCESSES)
 
-    async def _dies(self, process: str) -> bool:
-        try:
-            async with asyncio.timeout(REACHED_WITHIN_S):
-                while self.site.is_running(process):
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            return False
-        return True
+
+class TakeOver(CommitPoints):
+    """One of the two processes of the delivery service dies with its messages unpublished, and the other takes over."""
+
+    name = "take-over"
+
+    def victims(self) -> dict[str, FailPoint]:
+        return {self.random.choice(DELIVERY): FailPoint.COMMIT_TO_PUBLISH}
+
+    @property
+    def down_s(self) -> float:
+        return TAKE_OVER_S
 
 
 class RollingRestart(Fault):
