@@ -17,7 +17,7 @@ export UV_COMPILE_BYTECODE := 1
 # compose when a Docker engine with Compose answers, local processes otherwise. STACK=... overrides.
 STACK ?= $(shell timeout 10 docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1 && echo compose || echo local)
 
-PACKAGES := shared_contracts shared_runtime ingestion package_service drone_scheduler delivery local_stack fleet_simulator demo documentation
+PACKAGES := shared_contracts shared_runtime ingestion package_service drone_scheduler delivery dead_letters local_stack fleet_simulator demo documentation
 
 .PHONY: help demo test test-unit lint docs up down logs status resilience compose-test
 

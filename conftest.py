@@ -10,6 +10,7 @@ import pytest_asyncio
 
 # Imported before any test module is: pytest names a test module by its path, so the folder package_service/ would else
 # be taken for the package package_service.
+import dead_letters
 import delivery
 import drone_scheduler
 import ingestion
@@ -20,7 +21,7 @@ from shared_contracts.topology import SUBSCRIPTIONS
 from shared_runtime.migrate import migrate
 from shared_runtime.testing import Broker
 
-SERVICES = (delivery, drone_scheduler, ingestion, package_service)
+SERVICES = (dead_letters, delivery, drone_scheduler, ingestion, package_service)
 
 
 @pytest.fixture(scope="session")

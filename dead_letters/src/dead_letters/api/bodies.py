@@ -5,10 +5,12 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from dead_letters.domain import limits
+from dead_letters.domain.choice import Choice
 from dead_letters.domain.states import BulkState, Form, ItemState, ReplayState, State
+from shared_runtime.http import Instant
 
 # PostgreSQL stores no NUL in a text.
 NO_NUL = r"^[^\x00]*$"
@@ -32,7 +34,7 @@ class StateFilter(StrEnum):
 class Strict(BaseModel):
     """What a caller sends: a misspelt name is refused instead of overlooked."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 class Filter(Strict):
@@ -53,10 +55,28 @@ class Filter(Strict):
     """The group: failures of the same cause have the same."""
     exception: Term | None = None
     """A part of the exception's type or text, in capitals or not."""
-    since: AwareDatetime | None = None
+    since: Instant | None = None
     """Last failed at this moment or later."""
-    until: AwareDatetime | None = None
+    until: Instant | None = None
     """Last failed before this moment."""
+
+    @property
+    def choice(self) -> Choice:
+        """The same for the rules and the database."""
+        return Choice(
+            state=None if self.state is StateFilter.ANY else State(self.state.value),
+            service=self.service,
+            subscription=self.subscription,
+            reason=self.reason,
+            session_id=self.session_id,
+            correlation_id=self.correlation_id,
+            message_id=self.message_id,
+            message_type=self.message_type,
+            fingerprint=self.fingerprint,
+            exception=self.exception,
+            since=self.since,
+            until=self.until,
+        )
 
 
 class ListQuery(Filter):
@@ -86,6 +106,34 @@ class ExportQuery(Filter):
     format: ExportFormat = ExportFormat.JSONL
 
 
+class LiveQuery(Filter):
+    """Whose changes to follow."""
+
+    state: StateFilter = StateFilter.ANY
+
+
+class BulkQuery(Strict):
+    """A page of the bulk replays."""
+
+    state: BulkState | None = None
+    limit: Annotated[int, Field(ge=1, le=limits.PAGE_SIZE_MAX)] = limits.PAGE_SIZE_DEFAULT
+    after: Annotated[str | None, Field(max_length=200, pattern=NO_NUL)] = None
+
+
+class ItemQuery(Strict):
+    """A page of the dead letters of a bulk replay."""
+
+    state: ItemState | None = None
+    limit: Annotated[int, Field(ge=1, le=limits.PAGE_SIZE_MAX)] = limits.PAGE_SIZE_DEFAULT
+    after: Annotated[str | None, Field(max_length=200, pattern=NO_NUL)] = None
+
+
+class BodyQuery(Strict):
+    """Which version of the body."""
+
+    version: Annotated[str, Field(pattern=r"^(original|current|0|[1-9][0-9]{0,8})$")] = "current"
+
+
 class AuditQuery(Strict):
     """Which audit entries, newest first."""
 
@@ -93,8 +141,8 @@ class AuditQuery(Strict):
     action: Term | None = None
     dead_letter_id: UUID | None = None
     bulk_replay_id: UUID | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
     limit: Annotated[int, Field(ge=1, le=limits.PAGE_SIZE_MAX)] = limits.PAGE_SIZE_DEFAULT
     after: Annotated[str | None, Field(max_length=200, pattern=NO_NUL)] = None
 
@@ -110,6 +158,11 @@ class Selection(Strict):
         if (self.filter is None) == (self.ids is None):
             raise ValueError("give either filter or ids")
         return self
+
+    @property
+    def choice(self) -> Choice:
+        """The same for the rules and the database."""
+        return Choice(ids=tuple(self.ids or ())) if self.filter is None else self.filter.choice
 
 
 class Reason(Strict):
@@ -145,7 +198,7 @@ class Edit(Strict):
     """The body when it is no text; at most one of the two."""
     content_type: Annotated[str | None, Field(max_length=255, pattern=r"^[\x20-\x7e]+$")] = None
     """Only where there is no event: `application/cloudevents+json` for one with its attributes in the body."""
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
     """When the event expires; null: never."""
     if_version: Annotated[int, Field(ge=0)]
     """The version that was looked at. When there is a newer one, nothing changes (409)."""
@@ -160,13 +213,13 @@ class Edit(Strict):
         return self
 
 
-class FromRow(BaseModel):
-    """Made of a row, or of a state."""
+class Told(BaseModel):
+    """What support gets: made of other models, of a row, or of a state."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, use_attribute_docstrings=True)
 
 
-class DeadLetterSummary(FromRow):
+class DeadLetterSummary(Told):
     """One line of the list. The failure that it tells is the last one."""
 
     dead_letter_id: UUID
@@ -199,7 +252,7 @@ class DeadLetterSummary(FromRow):
     changed_at: datetime
 
 
-class DeadLetterPage(BaseModel):
+class DeadLetterPage(Told):
     """Newest failure first."""
 
     items: list[DeadLetterSummary]
@@ -207,7 +260,7 @@ class DeadLetterPage(BaseModel):
     """For the next page; null on the last one."""
 
 
-class Group(BaseModel):
+class Group(Told):
     """Dead letters with the same fingerprint, among those that the filter chooses."""
 
     fingerprint: str
@@ -225,7 +278,7 @@ class Group(BaseModel):
     """The one that failed last."""
 
 
-class GroupPage(BaseModel):
+class GroupPage(Told):
     """The largest first."""
 
     items: list[Group]
@@ -233,7 +286,7 @@ class GroupPage(BaseModel):
     """All groups, also those that are not shown."""
 
 
-class FailureView(FromRow):
+class FailureView(Told):
     """One time that the message became a dead letter."""
 
     failure_id: UUID
@@ -250,7 +303,7 @@ class FailureView(FromRow):
     arrived_at: datetime
 
 
-class VersionView(FromRow):
+class VersionView(Told):
     """One version of the body, without the body."""
 
     version: int
@@ -264,7 +317,7 @@ class VersionView(FromRow):
     created_at: datetime
 
 
-class ReplayView(FromRow):
+class ReplayView(Told):
     """One event that was sent to its subscription again."""
 
     message_id: UUID
@@ -280,7 +333,7 @@ class ReplayView(FromRow):
     answered_at: datetime | None
 
 
-class AuditEntryView(FromRow):
+class AuditEntryView(Told):
     """Who did what, when, why; and how it was before and after."""
 
     audit_entry_id: UUID
@@ -294,7 +347,7 @@ class AuditEntryView(FromRow):
     after: dict[str, Any] | None
 
 
-class AuditPage(BaseModel):
+class AuditPage(Told):
     """Newest first."""
 
     items: list[AuditEntryView]
@@ -311,7 +364,7 @@ class DeadLetterDetail(DeadLetterSummary):
     body: str | None
     """The current body when it is a text of up to 64 KiB. `/body` has every version of any size."""
     headers: dict[str, Any]
-    """As they came. What JSON does not have is an object: {"$bytes": base64}, {"$timestamp": ...}, {"$decimal": ...}."""
+    """As they came. What JSON does not have is an object, such as {"$bytes": base64} and {"$timestamp": ...}."""
     properties: dict[str, Any]
     failure_list: list[FailureView]
     version_list: list[VersionView]
@@ -331,7 +384,7 @@ class StoryKind(StrEnum):
     """Somebody did something that is none of the above: discarded, restored."""
 
 
-class StoryEvent(BaseModel):
+class StoryEvent(Told):
     """One thing that happened to a dead letter of the session."""
 
     at: datetime
@@ -343,7 +396,7 @@ class StoryEvent(BaseModel):
     text: str
 
 
-class WaitingMessage(BaseModel):
+class WaitingMessage(Told):
     """A message that waits in a service: for its next attempt, parked, or behind such a one."""
 
     service: str
@@ -357,14 +410,14 @@ class WaitingMessage(BaseModel):
     due_at: datetime | None
 
 
-class SilentService(BaseModel):
+class SilentService(Told):
     """A service that did not tell what waits in it."""
 
     service: str
     error: str
 
 
-class Story(BaseModel):
+class Story(Told):
     """What happened in a session, and what waits in it now."""
 
     session_id: str | None
@@ -375,7 +428,7 @@ class Story(BaseModel):
     silent_services: list[SilentService]
 
 
-class DiscardOutcome(BaseModel):
+class DiscardOutcome(Told):
     """What a bulk discard did. `selected` alone counts when it was a dry run."""
 
     selected: int
@@ -385,7 +438,7 @@ class DiscardOutcome(BaseModel):
     dry_run: bool
 
 
-class DryRun(BaseModel):
+class DryRun(Told):
     """What a bulk replay would do."""
 
     selected: int
@@ -394,7 +447,7 @@ class DryRun(BaseModel):
     dry_run: bool = True
 
 
-class BulkReplayView(FromRow):
+class BulkReplayView(Told):
     """A bulk replay and how far it is."""
 
     bulk_replay_id: UUID
@@ -418,14 +471,14 @@ class BulkReplayView(FromRow):
     finished_at: datetime | None
 
 
-class BulkReplayPage(BaseModel):
+class BulkReplayPage(Told):
     """Newest first."""
 
     items: list[BulkReplayView]
     next_after: str | None
 
 
-class ItemView(FromRow):
+class ItemView(Told):
     """One dead letter of a bulk replay."""
 
     dead_letter_id: UUID
@@ -433,7 +486,7 @@ class ItemView(FromRow):
     note: str | None
 
 
-class ItemPage(BaseModel):
+class ItemPage(Told):
     """In the order in which they are replayed."""
 
     items: list[ItemView]

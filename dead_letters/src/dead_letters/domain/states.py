@@ -21,8 +21,6 @@ class Form(StrEnum):
 
     EVENT = "event"
     """One event, whose identity is locked."""
-    BATCH = "batch"
-    """Several events in one message, which the broker itself set aside."""
     UNDECODABLE = "undecodable"
     """No event at all, as far as anybody can read."""
 
@@ -55,4 +53,4 @@ class ItemState(StrEnum):
     HANDLED = "handled"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """It was not open any more, or still no event, when its turn came; or the bulk replay was cancelled."""
+    """It was not open any more, or still no event, when its turn came."""

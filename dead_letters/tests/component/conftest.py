@@ -1,0 +1,79 @@
+"""The dead letters, running in the test's process on real servers."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+import pytest_asyncio
+from dead_letter_examples import REQUESTS, Sender
+
+from dead_letters import intake
+from dead_letters.api import browsing, records, repairing, streams
+from dead_letters.consumers import consumer
+from dead_letters.settings import Settings
+from shared_runtime import create_app
+from shared_runtime.testing import PARTITIONS, Broker, Mailbox, eventually, running
+
+ROUTERS = [streams.router, browsing.router, repairing.router, records.router]
+SUPPORT = {"X-Subject": "sam", "X-Roles": "support"}
+
+
+def make_app(places: Any, **settings: Any) -> Any:
+    """One process of the service."""
+    chosen = Settings(
+        database_url=places.database_url, broker_url=places.broker_url, support_urls={}, support_timeout_s=1, **settings
+    )
+    loops = {intake.NAME: intake.run}
+    return create_app(consumer, chosen, routers=ROUTERS, title="Dead letters", loops=loops)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def client(places) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody of support."""
+    places.migrated("dead_letters")
+    async with running(make_app(places)) as client:
+        client.headers.update(SUPPORT)
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module")
+async def sender(broker: Broker) -> Sender:
+    """What the services do: send dead letters, and answer replays."""
+    return Sender(broker)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def requests_mailbox(client: httpx.AsyncClient, broker: Broker) -> Mailbox:
+    """What is sent to the package service's subscription of delivery requests."""
+    return await Mailbox.of(broker, [REQUESTS.queue(partition) for partition in range(PARTITIONS)])
+
+
+Taken = Callable[..., Awaitable[dict[str, Any]]]
+
+
+@pytest.fixture
+def taken_in(client: httpx.AsyncClient) -> Taken:
+    """Wait until a dead letter is known and as it should be, and return it."""
+
+    async def wait(dead_letter_id: object, **expected: Any) -> dict[str, Any]:
+        async def look() -> dict[str, Any] | None:
+            answer = await client.get(f"/api/v1/deadletters/{dead_letter_id}")
+            found = answer.json()
+            is_so = answer.status_code == 200 and all(found[name] == value for name, value in expected.items())
+            return found if is_so else None
+
+        return await eventually(look)  # type: ignore[return-value]
+
+    return wait
+
+
+@pytest.fixture
+def count(database: asyncpg.Connection) -> Callable[..., Awaitable[int]]:
+    """How many rows a table has, that match."""
+
+    async def look(table: str, where: str = "true", *values: Any) -> int:
+        return await database.fetchval(f"SELECT count(*) FROM {table} WHERE {where}", *values)
+
+    return look
