@@ -29,6 +29,13 @@ from shared_runtime.unit_of_work import Publication, States, UnitOfWork
 log = structlog.get_logger(__name__)
 
 CONFLICT_ATTEMPTS = 5
+BATCH_PATIENCE_S = 20.0
+"""When the handlers of a batch take longer than this together, the batch is divided: the database ends a transaction in
+which nothing has happened for a minute, see `shared_runtime.database`."""
+
+
+class BatchTooSlow(Exception):
+    """The handlers of a batch take too long together."""
 
 
 class Ending(Enum):
@@ -211,7 +218,11 @@ class Processor:
     async def _handle(self, jobs: list[Job], states: States, now: datetime, source: Source) -> list[Routed]:
         events: list[Routed] = []
         held_sessions: set[str] = set()
-        for job in jobs:
+        clock = asyncio.get_running_loop()
+        end = clock.time() + BATCH_PATIENCE_S
+        for number, job in enumerate(jobs):
+            if clock.time() > end:
+                raise BatchTooSlow(f"{number} of {len(jobs)} handlers took {BATCH_PATIENCE_S} s")
             if job.error is None and job.envelope.session_id in held_sessions:
                 job.error = Follows()
             if job.error is None:

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from sites import Site
 
+from shared_runtime import consumer, processor
 from shared_runtime.database import Database
 from shared_runtime.errors import DatabaseUnavailable
 
@@ -139,4 +140,10 @@ async def test_the_server_asks_whether_a_silent_client_is_still_there(database: 
         names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
         # The server reads them back from the socket.
         idle_s, interval_s, count = [int(await connection.fetchval(f"SHOW {name}")) for name in names]
+        idle_in_transaction = await connection.fetchval("SHOW idle_in_transaction_session_timeout")
     assert 0 < idle_s + interval_s * count <= 60
+    assert idle_in_transaction == "1min"
+
+
+def test_handlers_end_before_the_transaction_that_waits_for_them() -> None:
+    assert processor.BATCH_PATIENCE_S + consumer.HANDLER_TIMEOUT_S < 60

@@ -8,7 +8,7 @@ import pytest
 from journal_service.messages import ENTRIES, Entry
 from sites import World, a_session, entries, events_in, metric
 
-from shared_runtime import consumer, retry
+from shared_runtime import consumer, processor, retry
 from shared_runtime.envelope import utc_now
 from shared_runtime.testing import envelope_of, eventually
 
@@ -125,6 +125,14 @@ async def test_a_handler_that_does_not_end_counts_as_failed(world: World, monkey
     assert (await eventually(is_held))[0] == "TimeoutError"
     monkeypatch.setattr(retry, "TRANSIENT_PATIENCE", timedelta(0))
     await world.dead_letters.with_body(endless.model_dump_json().encode())
+
+
+async def test_a_batch_that_takes_too_long_is_divided(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the database would end its transaction, again and again."""
+    monkeypatch.setattr(processor, "BATCH_PATIENCE_S", 0.3)
+    sessions = [a_session(partition=3) for _ in range(10)]
+    await world.send_batch(*(Entry(session=session, number=1, how="sleep 0.1") for session in sessions))
+    await asyncio.gather(*(world.has(session, 1) for session in sessions))
 
 
 async def test_followers_do_not_overtake_a_message_that_is_held(world: World) -> None:
