@@ -15,7 +15,7 @@ STATEMENT_TIMEOUT_S = 30.0
 # A machine that is gone says nothing. Unless the server asks, it keeps its transactions and their locks for two hours,
 # and who takes over its messages waits for them.
 _KEEPALIVE = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
-# Something between the two may answer for a client that is gone or does nothing. No batch of handlers thinks for so long,
+# Something between the two may answer for a client that is gone. No batch of handlers thinks for so long,
 # see `shared_runtime.processor` and the limit of one handler.
 _IDLE_TRANSACTION = {"idle_in_transaction_session_timeout": "60s"}
 
