@@ -10,7 +10,7 @@ import json
 import secrets
 from pathlib import Path
 
-SERVICES = ("ingestion", "package_service", "drone_scheduler", "delivery")
+SERVICES = ("ingestion", "package_service", "drone_scheduler", "delivery", "dead_letters")
 ROOT = Path("/secrets")
 PASSWORDS = ROOT / "passwords" / "passwords.json"
 DEFINITIONS = Path("/app/definitions.json")

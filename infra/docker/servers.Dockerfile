@@ -4,7 +4,7 @@
 FROM python:3.13-slim AS secrets
 # A volume that is new takes over owner and mode of the folder that it covers.
 RUN for folder in \
-      passwords postgres rabbitmq ingestion package_service drone_scheduler delivery fleet_simulator demo; \
+      passwords postgres rabbitmq ingestion package_service drone_scheduler delivery dead_letters fleet_simulator demo; \
     do install -d -o 10001 -g 10001 -m 0750 "/secrets/$folder"; done
 COPY --chmod=0444 infra/rabbitmq/definitions.json infra/docker/make_secrets.py /app/
 USER 10001:10001

@@ -1,16 +1,6 @@
 """What arrives in the dead-letter queues is taken in as it came, once, and never lost."""
 
-from datetime import UTC, datetime
-from decimal import Decimal
-
-from dead_letter_examples import EVENTS, REQUESTS, a_dead_letter, an_event, letter_id
-
-from dead_letters.domain.dead_letter import dead_letter_id_of
-from dead_letters.origins import ORIGINS
-from dead_letters.wire import from_json
-from shared_contracts.topology import SUBSCRIPTIONS
-from shared_runtime.envelope import BATCH, JSON, Undecodable, encode_batch, headers_of, new_id
-from shared_runtime.testing import eventually
+from dead_letter_examples import REQUESTS, an_event
 
 
 async def test_taken_in_with_everything_that_is_known(client, sender, taken_in, broker) -> None:

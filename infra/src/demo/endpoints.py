@@ -33,6 +33,7 @@ class StackEndpoints(BaseSettings):
     package_service_database_url: str
     drone_scheduler_database_url: str
     delivery_database_url: str
+    dead_letters_database_url: str
 
     @classmethod
     def of(cls, stack: LocalStack) -> Self:
@@ -47,6 +48,7 @@ class StackEndpoints(BaseSettings):
             package_service_database_url=stack.database_url("package_service"),
             drone_scheduler_database_url=stack.database_url("drone_scheduler"),
             delivery_database_url=stack.database_url("delivery"),
+            dead_letters_database_url=stack.database_url("dead_letters"),
         )
 
     @property
@@ -57,6 +59,7 @@ class StackEndpoints(BaseSettings):
             "package_service": self.package_service_database_url,
             "drone_scheduler": self.drone_scheduler_database_url,
             "delivery": self.delivery_database_url,
+            "dead_letters": self.dead_letters_database_url,
         }
 
     @property

@@ -1,4 +1,4 @@
-"""What the four databases, the queues and the messages say at the end of a run: everything the invariants look at."""
+"""What the five databases, the queues and the messages say at the end of a run: everything the invariants look at."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -108,6 +108,7 @@ class Evidence:
     queues: Mapping[str, int | None] = field(default_factory=dict)
     """Messages by queue; None when the queue is not there."""
     dead_letters: Mapping[str, int | None] = field(default_factory=dict)
+    """Dead letters by queue: those in it, and those that support has taken out of it and not resolved."""
 
 
 _REQUESTS = """
@@ -135,6 +136,9 @@ SELECT request_id, delivery_id, unnest(string_to_array(stages, ',')) AS stage
 FROM notify_me_request WHERE withdrawn_at IS NULL
 """
 _OUTBOX = "SELECT count(*) FROM outbox"
+_DEAD_LETTERS = """
+SELECT subscription || '.dead-letters', count(*) FROM dead_letter WHERE state <> 'resolved' GROUP BY subscription
+"""
 _HELD = "SELECT (SELECT count(*) FROM held_message) + (SELECT count(*) FROM crash_suspect)"
 
 Fact = TypeVar("Fact")
@@ -172,13 +176,19 @@ async def gather_evidence(
             outbox={service: await one.fetchval(_OUTBOX) for service, one in connections.items()},
             held={service: await one.fetchval(_HELD) for service, one in connections.items()},
             queues=queues,
-            dead_letters=await depths(endpoints, [one.dead_letter_queue for one in SUBSCRIPTIONS]),
+            dead_letters=await _dead_letters(endpoints, connections["dead_letters"]),
         )
     except (*_OUTAGES, OSError, TimeoutError) as error:
         raise Outage(f"database: {type(error).__name__} {error}") from error
     finally:
         for connection in connections.values():
             connection.terminate()
+
+
+async def _dead_letters(endpoints: StackEndpoints, connection: asyncpg.Connection) -> dict[str, int | None]:
+    waiting = await depths(endpoints, [one.dead_letter_queue for one in SUBSCRIPTIONS])
+    taken: dict[str, int] = {record[0]: record[1] for record in await connection.fetch(_DEAD_LETTERS)}
+    return {queue: None if depth is None else depth + taken.get(queue, 0) for queue, depth in waiting.items()}
 
 
 async def _facts(connection: asyncpg.Connection, kind: type[Fact], query: str) -> tuple[Fact, ...]:

@@ -11,7 +11,7 @@ from shared_contracts.catalogue import MESSAGES, MessageName
 from shared_contracts.message import Message
 from shared_runtime import Consumer
 
-PACKAGES = ("ingestion", "package_service", "drone_scheduler", "delivery")
+PACKAGES = ("ingestion", "package_service", "drone_scheduler", "delivery", "dead_letters")
 
 
 @dataclass(frozen=True)

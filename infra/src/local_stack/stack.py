@@ -1,5 +1,6 @@
 """The whole suite: both servers and the services."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,11 @@ from local_stack.services import Service, ServiceProcess
 from shared_contracts.message import Topic
 from shared_contracts.topology import SUBSCRIPTIONS, Subscription
 
-SERVICES = ("ingestion", "package_service", "drone_scheduler", "delivery")
+SERVICES = ("ingestion", "package_service", "drone_scheduler", "delivery", "dead_letters")
 """The services of the suite, in the order of their ports."""
 FIRST_PORT = 8081
+SUPPORT = "dead_letters"
+"""The service that asks every other one what waits in it."""
 
 
 class LocalStack:
@@ -51,6 +54,8 @@ class LocalStack:
         self._ports = dict(ports or {})
         self._environment = dict(environment or {})
         self._services = {service.name: self._process_of(service) for service in wanted}
+        if SUPPORT in self._services:
+            self._tell_where_services_are(self._services[SUPPORT])
         self._fleet = self._fleet_process() if with_fleet else None
 
     def start(self) -> None:
@@ -191,6 +196,12 @@ class LocalStack:
     def _process_of(self, service: Service) -> ServiceProcess:
         settings = {**service.environment, **self._environment.get(service.name, {})}
         return ServiceProcess(self.servers, replace(service, environment=settings), self._ports.get(service.name))
+
+    def _tell_where_services_are(self, support: ServiceProcess) -> None:
+        others = [process for process in self._services.values() if process is not support]
+        urls = json.dumps({process.service.broker_user: process.base_url for process in others})
+        environment = {"SUPPORT_URLS": urls, **support.service.environment}
+        support.service = replace(support.service, environment=environment)
 
     def _prepare_databases(self) -> None:
         self.servers.start_postgres()

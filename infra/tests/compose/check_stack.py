@@ -12,7 +12,7 @@ import probes
 import pytest
 from compose_stack import ComposeStack, docker, eventually
 
-SERVICES = ("ingestion", "package_service", "drone_scheduler", "delivery")
+SERVICES = ("ingestion", "package_service", "drone_scheduler", "delivery", "dead_letters")
 STEPS = ("secrets", "databases")
 NOT_IN_IMAGES = ("pytest", "mypy", "ruff", "hypothesis", "testcontainers", "importlinter", "uv", "tests")
 FORCED_END = 137
@@ -176,14 +176,15 @@ def test_service_may_connect_to_no_database_but_its_own(stack: ComposeStack, ser
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_service_may_read_no_queue_but_its_own(stack: ComposeStack, service: str) -> None:
+def test_service_may_read_no_queue_but_its_own_and_support_all_dead_letters(stack: ComposeStack, service: str) -> None:
     definitions = json.loads(stack.compose("exec", "-T", "rabbitmq", "cat", "/etc/rabbitmq/topology.json"))
     user = service.replace("_", "-")
     queues = [queue["name"] for queue in definitions["queues"]]
-    own_dead_letters = [name for name in queues if name.startswith(f"{user}.") and name.endswith(".dead-letters")]
-    others = [name for name in queues if not name.startswith(f"{user}.")]
-    outcomes = stack.python(service, probes.READ_QUEUES, *own_dead_letters, *others)
-    assert outcomes == dict.fromkeys(own_dead_letters, "read") | dict.fromkeys(others, "ChannelAccessRefused")
+    looked_after = "" if service == "dead_letters" else f"{user}."
+    dead_letters = [name for name in queues if name.startswith(looked_after) and name.endswith(".dead-letters")]
+    others = [name for name in queues if not name.startswith(f"{user}.") and name not in dead_letters]
+    outcomes = stack.python(service, probes.READ_QUEUES, *dead_letters, *others)
+    assert outcomes == dict.fromkeys(dead_letters, "read") | dict.fromkeys(others, "ChannelAccessRefused")
 
 
 def test_only_delivery_may_tell_how_a_delivery_ended(stack: ComposeStack) -> None:

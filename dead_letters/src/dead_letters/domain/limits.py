@@ -11,7 +11,7 @@ SELECTION_MAX = 100_000
 """Dead letters in one bulk replay."""
 DISCARDS_MAX = 10_000
 """Dead letters in one bulk discard, which is answered when all of it is done."""
-IDS_MAX = 10_000
+IDS_MAX = 5_000
 """Dead letters that a request may name one by one."""
 RATE_PER_S_MAX = 500.0
 BODY_BYTES_MAX = 4 * 1024 * 1024
