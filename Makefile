@@ -36,13 +36,21 @@ test: .venv/.synced ## Run all tests (real RabbitMQ and PostgreSQL)
 test-unit: .venv/.synced ## Run the tests that need no server
 	@$(PY) -m pytest $(wildcard */tests/unit)
 
-resilience: .venv/.synced ## Run the tests that kill and pause servers and services under load
+FAULTLINE := PYTHONPATH=tests/resilience $(PY) -m faultline
+
+resilience: .venv/.synced ## A short trial of every fault; SEED=7 FAULT=pause one trial; TRIALS=30 the long run
+ifdef TRIALS
+	@$(FAULTLINE) long --trials $(TRIALS) --each $(or $(EACH),5) --seed $(or $(SEED),1)
+else ifdef SEED
+	@$(FAULTLINE) run --seed $(SEED) --scenario $(or $(FAULT),mixed)
+else
 	@$(PY) -m pytest tests/resilience
+endif
 
 lint: .venv/.synced ## Check style, types and the borders between packages
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy $(addprefix -p ,$(PACKAGES))
+	@.venv/bin/mypy $(addprefix -p ,$(PACKAGES) faultline)
 	@.venv/bin/lint-imports
 	@$(PY) -m shared_contracts.generate --check
 	@$(PY) -m documentation --check

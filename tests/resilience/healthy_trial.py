@@ -26,6 +26,7 @@ from shared_contracts.delivery.v1 import (
     DeliveryFailed,
     DeliveryHeadedToPickup,
     DeliveryScheduled,
+    NotificationRequested,
 )
 from shared_contracts.drone_scheduler.v1 import DroneReleased, DroneScheduled
 from shared_contracts.ingestion.v1 import DeliveryCancellationRequested, DeliveryRequested
@@ -83,6 +84,20 @@ class Writer:
                     )
                 )
 
+    def notify(self, delivery: str, told: str) -> None:
+        """Somebody is told of a stage."""
+        number = next(self.positions)
+        self.records.append(
+            Published(
+                service="delivery",
+                position=number,
+                message_id=f"message-{number}",
+                kind=NotificationRequested.message_type,
+                session=delivery,
+                told=told,
+            )
+        )
+
     def change(self, service: str, table: str, key: str, status: str, drone: str | None = None) -> None:
         """A row in its new state, in a transaction of its own."""
         number = next(self.positions)
@@ -132,6 +147,7 @@ def healthy() -> Trial:
             writer.change("delivery", "delivery", delivery, "Failed")
             writer.tell("delivery", DeliveryFailed, delivery)
             writer.change("drone_scheduler", "booking", delivery, "Withdrawn")
+    writer.notify(COMPLETED, "wish-1 Completed")
     writer.records += [Proof(fault="kill", evidence="gone"), Recovery(limit_s=30, consumers_s=1.0, progress_s=2.0)]
     return Trial(history=writer.records, final=_final())
 
@@ -153,6 +169,9 @@ def _final() -> Final:
                 "stage": stage,
                 "failure_reason": reasons[one] if stage == "Failed" else None,
                 "drone_id": None,
+                "has_flown": stage == "Completed",
+                "distance_flown_m": 1_200.0 if stage == "Completed" else 0.0,
+                "duration_flown_s": 60.0 if stage == "Completed" else None,
                 "is_package_withdrawn": stage == "Cancelled",
                 "is_drone_released": stage == "Cancelled",
             }
@@ -160,9 +179,17 @@ def _final() -> Final:
         ],
         packages=[{"package_id": one, "status": status, "is_tombstone": False} for one, status in packages.items()],
         bookings=[
-            {"delivery_id": one, "status": status, "drone_id": DRONE, "failure_reason": None}
+            {
+                "delivery_id": one,
+                "status": status,
+                "drone_id": DRONE,
+                "failure_reason": None,
+                "flown_distance_m": 1_200.0 if status == "Completed" else None,
+                "flown_duration_s": 60.0 if status == "Completed" else None,
+            }
             for one, status in bookings.items()
         ],
+        wishes=[{"request_id": "wish-1", "delivery_id": COMPLETED, "stage": "Completed"}],
         drones=[{"drone_id": DRONE, "status": "Free", "delivery_id": None}],
         outbox={"delivery": 0},
         suspects={"delivery": 0},

@@ -27,7 +27,7 @@ from faultline.history import (
 from faultline.journals import batches_of
 from healthy_trial import CANCELLED, COMPLETED, DRONE, FAILED, OWNER, healthy, with_final, with_history
 
-from shared_contracts.delivery.v1 import DeliveryCompleted, DeliveryScheduled
+from shared_contracts.delivery.v1 import DeliveryCompleted, DeliveryScheduled, NotificationRequested
 from shared_contracts.package_service.v1 import PackageWithdrawn
 
 replace = msgspec.structs.replace
@@ -70,6 +70,12 @@ def handled(kind: str, delivery: str) -> Callable[[Record], bool]:
 
 def event(kind: str) -> Callable[[Record], bool]:
     return lambda record: isinstance(record, Published) and record.kind == kind
+
+
+def dead(session: str, reason: str = "refused") -> DeadLetter:
+    return DeadLetter(
+        deadletter_id="1", subscription="delivery.delivery", message_id="x", session=session, kind="k", reason=reason
+    )
 
 
 def test_a_healthy_history_is_green() -> None:
@@ -222,7 +228,7 @@ def test_a_parked_delivery_counts_as_parked() -> None:
     parked = [{**row, "stage": "Pending"} if row["delivery_id"] == FAILED else row for row in trial.final.deliveries]
     trial = with_final(trial, deliveries=parked)
     assert "I3" in red(trial)
-    letter = DeadLetter(subscription="delivery.delivery", message_id="x", session=FAILED, kind="k", reason="refused")
+    letter = dead(FAILED)
     assert "I3" not in red(with_final(trial, dead_letters=[letter]))
 
 
@@ -247,6 +253,22 @@ def test_a_compensation_that_is_missing_or_done_twice_is_red() -> None:
     assert "I6" in red(doubled(healthy(), change("package", CANCELLED, "Withdrawn")))
 
 
+def test_a_flight_that_is_not_booked_or_booked_otherwise_is_red() -> None:
+    trial = healthy()
+    for changed in ({"flown_distance_m": 2_400.0}, {"flown_duration_s": None}):
+        bookings = [{**row, **changed} if row["delivery_id"] == COMPLETED else row for row in trial.final.bookings]
+        assert red(with_final(trial, bookings=bookings)) == {"I5 (flights)"}
+
+
+def test_a_notification_that_is_missing_or_comes_twice_is_red() -> None:
+    notified = event(NotificationRequested.message_type)
+    assert red(dropped(healthy(), notified)) == {"I5 (notifications)"}
+    trial = healthy()
+    told = next(record for record in trial.of(Published) if notified(record))
+    again = replace(told, message_id="another", position=told.position + 10_000)
+    assert red(with_history(trial, [*trial.history, again])) == {"I5 (notifications)"}
+
+
 def test_a_drone_that_stays_held_is_red() -> None:
     held = [{"drone_id": DRONE, "status": "Booked", "delivery_id": FAILED}]
     assert red(with_final(healthy(), drones=held)) == {"I6 (nothing reserved)"}
@@ -267,19 +289,19 @@ def test_what_is_left_on_the_way_is_red(left: dict[str, object]) -> None:
 
 
 def test_a_dead_letter_that_nobody_poisoned_is_red() -> None:
-    letter = DeadLetter(subscription="delivery.delivery", message_id="x", session=FAILED, kind="k", reason="refused")
+    letter = dead(FAILED)
     assert red(with_final(healthy(), dead_letters=[letter])) == {"I7 (only poison is dead)"}
 
 
 def test_poison_is_to_be_set_aside_once_and_for_its_reason() -> None:
     session = f"{KILLS_PREFIX}00000000"
     trial = replace(healthy(), expected=Expected(poison={session: "crashes_consumer"}))
-    letter = DeadLetter(
-        subscription="delivery.delivery", message_id="x", session=session, kind="k", reason="crashes_consumer"
-    )
+    letter = dead(session, reason="crashes_consumer")
     assert red(trial) == {"I7 (only poison is dead)"}
     assert red(with_final(trial, dead_letters=[letter])) == set()
-    assert red(with_final(trial, dead_letters=[letter, letter])) == {"I7 (only poison is dead)"}
+    assert red(with_final(trial, dead_letters=[letter, letter])) == set()
+    again = replace(letter, deadletter_id="2")
+    assert red(with_final(trial, dead_letters=[letter, again])) == {"I7 (only poison is dead)"}
     assert red(with_final(trial, dead_letters=[replace(letter, reason="refused")])) == {"I7 (only poison is dead)"}
 
 

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from faultline.history import Change, Published
+from shared_contracts.delivery.v1 import NotificationRequested
 from shared_contracts.message import Topic
 from shared_runtime.envelope import Envelope, Incoming, decode
 
@@ -100,12 +101,14 @@ def _events(service: str, record: Any) -> Iterator[Published]:
     incoming = Incoming(record["body"], properties["content_type"], properties.get("headers", {}))
     for event in decode(incoming):
         assert isinstance(event, Envelope)  # the services' own
-        drone_id = msgspec.json.decode(event.data).get("drone_id")
+        data = msgspec.json.decode(event.data)
+        is_notification = event.type == NotificationRequested.message_type
         yield Published(
             service=service,
             position=record["position"],
             message_id=str(event.id),
             kind=event.type,
             session=event.session_id,
-            drone_id=drone_id,
+            drone_id=data.get("drone_id"),
+            told=f"{data['request_id']} {data['stage']}" if is_notification else None,
         )

@@ -2,24 +2,33 @@
 
 import asyncio
 import logging
-import shutil
+import os
+import platform
 import signal
 import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import structlog
 import typer
 
-from faultline import namespace
-from faultline.faults import ALONE, FAULTS
-from faultline.history import write_trial
-from faultline.plan import MIXED, plan_trial
-from faultline.site import Site
-from faultline.trial import Result, run_trial
+from faultline import checker, namespace
+from faultline.faults import FAULTS
+from faultline.history import read_trial
+from faultline.plan import MIXED
+from faultline.report import report
+from faultline.runner import CONTROL, Runner, scenarios_of_the_long_run
+from faultline.summary import Summary
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+FOLDER = Path(".resilience")
+REPORT = Path("docs/generated/resilience.md")
+Folder = Annotated[Path, typer.Option(help="Where sites, logs and the histories of failed trials are kept.")]
+Length = Annotated[bool, typer.Option("--long/--short", help="Half a minute of load, or a few seconds.")]
+Scenarios = Annotated[str, typer.Option(help=f"{MIXED}, {CONTROL}, all, or faults: a,b for two trials, a+b for one.")]
 
 
 @app.callback()
@@ -27,18 +36,71 @@ def faultline() -> None:
     """Faults against the real suite, and a checker that judges what came of it."""
 
 
-def say(text: str) -> None:
-    """A line for whoever watches."""
-    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {text}\n")
-    sys.stdout.flush()
+@app.command()
+def run(*, seed: int = 1, scenario: Scenarios = MIXED, folder: Folder = FOLDER, is_long: Length = True) -> None:
+    """Trials of one seed. The exit status is 0 when they were valid and broke nothing."""
+    names = list(FAULTS) if scenario == "all" else scenario.split(",")
+    summaries = asyncio.run(_run(folder, [(name, seed) for name in names], is_long=is_long))
+    raise typer.Exit(0 if all(one.is_good or one.skipped for one in summaries) else 1)
 
 
-def prepare(folder: Path) -> None:
-    """Begin with an empty site, and keep what the fleet logs off the terminal."""
-    shutil.rmtree(folder / "site", ignore_errors=True)
+@app.command("long")
+def long_run(*, trials: int = 30, each: int = 5, seed: int = 1, folder: Folder = FOLDER, output: Path = REPORT) -> None:
+    """`each` trials of every fault and `trials` mixed ones, and the report about them, which grows as they are run."""
+    summaries = asyncio.run(_run(folder, scenarios_of_the_long_run(trials, each, seed), is_long=True, output=output))
+    raise typer.Exit(0 if all(one.is_good or one.skipped for one in summaries) else 1)
+
+
+@app.command()
+def judge(folder: Path) -> None:
+    """Judge the history of a trial that was kept, once more."""
+    for verdict in checker.judge(read_trial(folder)):
+        _say(str(verdict))
+
+
+@app.command()
+def serve(folder: Folder = FOLDER) -> None:
+    """Run the trials that lines on standard input ask for, and answer each with a line. For the tests."""
+    _prepare(folder)
+    asyncio.run(_serve(folder))
+
+
+async def _run(
+    folder: Path, trials: list[tuple[str, int]], *, is_long: bool, output: Path | None = None
+) -> list[Summary]:
+    _prepare(folder)
+    runner = Runner(folder, is_long=is_long)
+    summaries: list[Summary] = []
+    try:
+        for number, (scenario, seed) in enumerate(trials, start=1):
+            summary = await runner.run(scenario, seed)
+            summaries.append(summary)
+            _tell(f"{number}/{len(trials)}", summary)
+            if output is not None:
+                await asyncio.to_thread(output.write_text, report(summaries, _machine()))
+    finally:
+        await runner.close()
+    return summaries
+
+
+async def _serve(folder: Path) -> None:
+    runner = Runner(folder, is_long=False)
+    try:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            wanted = msgspec.json.decode(line, type=Summary)
+            summary = await runner.run(wanted.scenario, wanted.seed)
+            sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
+            sys.stdout.flush()
+    finally:
+        await runner.close()
+
+
+def _prepare(folder: Path) -> None:
+    """Keep what the fleet logs off the terminal."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "driver.log"
-    logging.basicConfig(filename=path, filemode="w", level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.basicConfig(
+        filename=folder / "driver.log", filemode="w", level=logging.INFO, format="%(asctime)s %(name)s %(message)s"
+    )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     structlog.configure(
         processors=[structlog.stdlib.add_log_level, structlog.processors.KeyValueRenderer(key_order=["event"])],
@@ -47,41 +109,35 @@ def prepare(folder: Path) -> None:
     )
 
 
-@app.command()
-def run(
-    seed: int = 1,
-    scenario: str = MIXED,
-    folder: Path = Path(".resilience"),
-    is_long: Annotated[bool, typer.Option("--long/--smoke")] = True,
-) -> None:
-    """One trial."""
-    prepare(folder)
-    names = list(FAULTS) if scenario == "all" else scenario.split(",")
-    asyncio.run(_run(folder, [(name, seed) for name in names], is_long=is_long))
+def _tell(number: str, summary: Summary) -> None:
+    if summary.skipped:
+        _say(f"{number} {summary.scenario}, seed {summary.seed}: not possible here: {summary.skipped}")
+        return
+    end = "good" if summary.is_good else "void" if summary.is_void else "BAD"
+    progress = "never" if summary.progress_s is None else f"{summary.progress_s:.1f} s"
+    _say(
+        f"{number} {summary.scenario}, seed {summary.seed}: {end} in {summary.duration_s:.0f} s; "
+        f"{summary.accepted} accepted, {summary.handled} effects, {summary.duplicates} duplicates, back: {progress}"
+    )
+    for fault, evidence in zip(summary.faults, summary.evidence, strict=True):
+        _say(f"    {fault}: {evidence or 'was not there'}")
+    for complaint in (*summary.violations, summary.error):
+        if complaint:
+            _say(f"    {complaint}")
 
 
-async def _run(folder: Path, trials: list[tuple[str, int]], *, is_long: bool) -> None:
-    async with Site(folder / "site") as site:
-        for scenario, seed in trials:
-            known = tuple(name for name, fault in FAULTS.items() if fault.obstacle(site) is None)
-            plan = plan_trial(seed, scenario, known=known, alone=ALONE, is_long=is_long)
-            say(f"{plan.name}: {', '.join(plan.faults)}")
-            result = await run_trial(site, plan)
-            write_trial(folder / plan.name, result.trial)
-            tell(result)
+def _say(text: str) -> None:
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    sys.stdout.flush()
 
 
-def tell(result: Result) -> None:
-    phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.phases_s.items())
-    say(f"{result.plan.name}: {result.duration_s:.1f} s ({phases})")
-    for verdict in result.verdicts:
-        say(f"  {verdict}")
-    for complaint in result.complaints:
-        say(f"  COMPLAINT {complaint}")
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point of `python -m faultline`."""
     namespace.enter()
+    # An orderly end for `kill` too, as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

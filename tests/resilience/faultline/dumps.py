@@ -30,12 +30,20 @@ SELECT delivery_id, request.owner_id, stage, reason FROM delivery_request AS req
 LEFT JOIN delivery_progress USING (delivery_id) WHERE starts_with(request.owner_id, $1)
 """
 _DELIVERIES = """
-SELECT delivery_id, owner_id, stage, failure_reason, drone_id, ended_at,
+SELECT delivery_id, owner_id, stage, failure_reason, drone_id, departed_at IS NOT NULL AS has_flown, distance_flown_m,
+    extract(epoch FROM ended_at - departed_at)::float8 AS duration_flown_s,
     package_withdrawn_at IS NOT NULL AS is_package_withdrawn, drone_released_at IS NOT NULL AS is_drone_released
 FROM delivery WHERE starts_with(owner_id, $1)
 """
 _PACKAGES = "SELECT package_id, status, size IS NULL AS is_tombstone FROM package WHERE starts_with(owner_id, $1)"
-_BOOKINGS = "SELECT delivery_id, status, drone_id, failure_reason FROM booking WHERE starts_with(owner_id, $1)"
+_BOOKINGS = """
+SELECT delivery_id, status, drone_id, failure_reason, flown_distance_m, flown_duration_s FROM booking
+WHERE starts_with(owner_id, $1)
+"""
+_WISHES = """
+SELECT request_id, delivery_id, unnest(string_to_array(stages, ',')) AS stage FROM notify_me_request
+WHERE starts_with(owner_id, $1) AND withdrawn_at IS NULL
+"""
 _DRONES = "SELECT drone_id, status, delivery_id FROM drone"
 _OUTBOX = "SELECT count(*) FROM outbox"
 _HELD = "SELECT subscription, session_id, message_id, attempts, error FROM held_message ORDER BY position"
@@ -100,6 +108,7 @@ class Databases:
             deliveries=_rows(await one["delivery"].fetch(_DELIVERIES, owners)),
             packages=_rows(await one["package_service"].fetch(_PACKAGES, owners)),
             bookings=_rows(await one["drone_scheduler"].fetch(_BOOKINGS, owners)),
+            wishes=_rows(await one["delivery"].fetch(_WISHES, owners)),
             drones=_rows(await one["drone_scheduler"].fetch(_DRONES)),
             inbox=[
                 (row[0], str(row[1]), row[2])
@@ -159,6 +168,7 @@ async def dead_letters(site: Site, *, take: bool) -> list[DeadLetter]:
 def _dead_letter(subscription: str, message: AbstractIncomingMessage) -> DeadLetter:
     headers = message.headers
     return DeadLetter(
+        deadletter_id=str(headers.get("deadletter_id", message.message_id or "")),
         subscription=subscription,
         message_id=str(headers.get(f"{HEADER_PREFIX}id", message.message_id or "")),
         session=str(headers.get(f"{HEADER_PREFIX}sessionid", "")),

@@ -107,6 +107,8 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, tag="published"):
     kind: str
     session: str
     drone_id: str | None = None
+    told: str | None = None
+    """What a notification is about: the wish to be told, and the stage."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, tag="change"):
@@ -127,6 +129,8 @@ Record = Operation | FaultEvent | Proof | Recovery | Batch | Published | Change
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A message in a dead-letter queue."""
 
+    deadletter_id: str
+    """The same for copies of the same dead letter."""
     subscription: str
     message_id: str
     session: str
@@ -141,6 +145,8 @@ class Final(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: list[dict[str, Any]] = []
     packages: list[dict[str, Any]] = []
     bookings: list[dict[str, Any]] = []
+    wishes: list[dict[str, Any]] = []
+    """Wishes to be told of a stage."""
     drones: list[dict[str, Any]] = []
     inbox: list[tuple[str, str, int]] = []
     """Subscription, message and epoch, of the messages whose batches ended with an unknown outcome."""

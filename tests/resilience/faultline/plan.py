@@ -6,7 +6,7 @@ from random import Random
 from faultline.load_plan import LoadPlan
 
 MIXED = "mixed"
-LONG_S, LONG_REQUESTS = 30.0, 300
+LONG_S, LONG_REQUESTS = 30.0, 200
 SMOKE_S, SMOKE_REQUESTS = 6.0, 60
 
 
@@ -16,7 +16,7 @@ class TrialPlan:
 
     seed: int
     scenario: str
-    """The fault of the trial, or `mixed`."""
+    """`mixed`, or the faults of the trial, joined by `+`."""
     faults: tuple[str, ...]
     """In the order in which they begin, each after the heal of the one before."""
     load: LoadPlan
@@ -41,7 +41,7 @@ def plan_trial(seed: int, scenario: str, *, known: tuple[str, ...], alone: froze
         candidates = [fault for fault in known if fault not in alone]
         faults = tuple(random.sample(candidates, min(len(candidates), random.choice((2, 2, 3)))))
     else:
-        faults = (scenario,)
+        faults = tuple(scenario.split("+"))
     load = LoadPlan(seed, LONG_REQUESTS, LONG_S) if is_long else LoadPlan(seed, SMOKE_REQUESTS, SMOKE_S)
     return TrialPlan(
         seed,

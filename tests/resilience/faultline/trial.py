@@ -11,8 +11,7 @@ from uuid import uuid4
 import asyncpg
 from aio_pika.exceptions import AMQPError
 
-from faultline import checker, dumps
-from faultline.checker import Verdict
+from faultline import dumps
 from faultline.faults import FAULTS, Fault
 from faultline.history import (
     Batch,
@@ -43,30 +42,14 @@ OUT_OF_REACH = (OSError, TimeoutError, AMQPError, Outage, asyncpg.PostgresError,
 
 @dataclass
 class Result:
-    """What came of a trial."""
+    """A trial that was run."""
 
-    plan: TrialPlan
     trial: Trial
-    verdicts: list[Verdict]
     obstacles: list[str]
     """What was still under way when the time for quiet was over."""
-    requests: int
     duration_s: float
     phases_s: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def violations(self) -> list[Verdict]:
-        return [verdict for verdict in self.verdicts if not verdict.holds and verdict.number != "I9"]
-
-    @property
-    def is_void(self) -> bool:
-        return checker.is_void(self.trial)
-
-    @property
-    def complaints(self) -> list[str]:
-        """Everything that is not as it should be."""
-        waited_for = [f"never quiet: {', '.join(self.obstacles)}"] if self.obstacles else []
-        return [*(str(verdict) for verdict in self.verdicts if not verdict.holds), *waited_for]
+    """How long each part of it took."""
 
 
 async def run_trial(site: Site, plan: TrialPlan, *, quiet_limit_s: float = QUIET_LIMIT_S) -> Result:
@@ -90,13 +73,8 @@ class _Run:
         async with AsyncExitStack() as stack:
             await (await dumps.Databases.connected(self._site, stack)).forget_changes()
         async with Load.of(self._site.endpoints, self._plan.load, self._name, self._records) as load:
-            try:
-                await self._disturb()
-            finally:
-                self._mark("faults")
-                # Whatever went wrong with a fault: nothing stays broken.
-                for fault in self._faults:
-                    await fault.heal()
+            await self._disturb()
+            self._mark("faults")
             await self._recover(load)
             self._mark("recovery")
             await _within(QUIET_LIMIT_S, load.all_sent())
@@ -108,17 +86,7 @@ class _Run:
         obstacles = obstacles or await self._until_quiet(with_deliveries=False)
         self._mark("quiet")
         trial = await self._collect()
-        verdicts = checker.judge(trial)
-        self._mark("judging")
-        return Result(
-            self._plan,
-            trial,
-            verdicts,
-            obstacles,
-            len(load.cases),
-            time.monotonic() - self._began_at,
-            self._phases_s,
-        )
+        return Result(trial, obstacles, time.monotonic() - self._began_at, self._phases_s)
 
     async def _disturb(self) -> None:
         await asyncio.sleep(self._plan.begin_s)

@@ -1,6 +1,7 @@
 """The checker: what has to be true of a trial. Pure functions over its history and dumps."""
 
 from faultline.checker.drones import compensated_once, held_alone, nothing_reserved
+from faultline.checker.effects import flown_once, told_once
 from faultline.checker.handlers import in_order, never_overlap, once_per_message
 from faultline.checker.remains import fired, goes_on, nothing_left, only_poison_is_dead
 from faultline.checker.requests import ends_once, one_per_key, sums_up
@@ -18,6 +19,8 @@ INVARIANTS = (
     Invariant("I4 (order)", in_order),
     Invariant("I5 (messages)", once_per_message),
     Invariant("I5 (keys)", one_per_key),
+    Invariant("I5 (flights)", flown_once),
+    Invariant("I5 (notifications)", told_once),
     Invariant("I6", compensated_once),
     Invariant("I6 (nothing reserved)", nothing_reserved),
     Invariant("I7 (only poison is dead)", only_poison_is_dead),

@@ -30,12 +30,16 @@ def nothing_left(trial: Trial) -> tuple[int, Iterable[str]]:
 
 
 def only_poison_is_dead(trial: Trial) -> tuple[int, Iterable[str]]:
-    """What was poisoned is set aside once, for the right reason, and nothing else is."""
+    """What was poisoned is set aside once, for the right reason, and nothing else is.
+
+    A dead letter may be in its queue more than once, as every message may; its id tells.
+    """
     expected = dict(trial.expected.poison)
+    letters = {letter.deadletter_id: letter for letter in trial.final.dead_letters}
 
     def offenders() -> Iterator[str]:
         left = dict(expected)
-        for letter in trial.final.dead_letters:
+        for letter in letters.values():
             reason = left.pop(letter.session, None)
             if reason is None:
                 yield f"{letter.kind} of session {letter.session!r} is dead on {letter.subscription}: {letter.reason}"
@@ -44,7 +48,7 @@ def only_poison_is_dead(trial: Trial) -> tuple[int, Iterable[str]]:
         for session, reason in left.items():
             yield f"poison {session} ({reason}) was not set aside"
 
-    return len(expected) + len(trial.final.dead_letters), offenders()
+    return len(expected) + len(letters), offenders()
 
 
 def goes_on(trial: Trial) -> tuple[int, Iterable[str]]:

@@ -1,11 +1,12 @@
 """The faults, by name, in the order in which the smoke runs them."""
 
+from faultline.faults.clock import ClockSkew
 from faultline.faults.fault import Fault
 from faultline.faults.kill import CommitPoints, KillBoth, KillServers, KillServices, RollingRestart, TakeOver
 from faultline.faults.messages import DeletedQueue, Duplicates, Poison
 from faultline.faults.network import Churn, Delay, HalfClose, LostCommits, Partition, Reset
 from faultline.faults.pause import Pause
-from faultline.faults.resources import ClockSkew, DiskFull, MemoryAlarm
+from faultline.faults.resources import DiskFull, MemoryAlarm
 
 __all__ = ["ALONE", "FAULTS", "Fault"]
 

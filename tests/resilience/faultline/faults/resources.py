@@ -1,11 +1,11 @@
-"""What runs out or goes wrong on a machine: the disk, the broker's memory, the clock."""
+"""What runs out on a machine: the disk, the broker's memory."""
 
 import asyncio
 import os
 
 from faultline.faults.fault import Fault
 from faultline.namespace import mount_tmpfs, obstacle
-from faultline.site import DISK_BYTES, PROCESSES, Site
+from faultline.site import DISK_BYTES, Site
 from local_stack.errors import StackError
 
 POLL_S = 0.1
@@ -14,7 +14,6 @@ NO_SPACE = "No space left on device"
 BELOW_RABBITMQ_LIMIT_BYTES = 8 * 1024**2
 ALARMS = "rabbit_alarm:get_alarms()"
 ALARM_WITHIN_S = 30.0
-MIN_SKEW_S, MAX_SKEW_S = 20.0, 300.0
 
 
 class DiskFull(Fault):
@@ -92,23 +91,3 @@ class MemoryAlarm(Fault):
         async with asyncio.timeout(ALARM_WITHIN_S):
             while "memory" in await self.site.call_broker(ALARMS):
                 await asyncio.sleep(POLL_S)
-
-
-class ClockSkew(Fault):
-    """The clocks of the services are minutes apart from each other, and jump there and back."""
-
-    name = "clock-skew"
-    hold_s = 5.0
-
-    async def inject(self) -> None:
-        for process in PROCESSES:
-            skew_s = self.random.choice((-1, 1)) * self.random.uniform(MIN_SKEW_S, MAX_SKEW_S)
-            self.site.control.skew(process, skew_s)
-            self.seen.append(f"{process} {skew_s:+.0f} s")
-
-    async def heal(self) -> None:
-        noted = [process for process in PROCESSES if b'"skewed"' in self.site.control.journal(process).read_bytes()]
-        for process in PROCESSES:
-            self.site.control.skew(process, 0.0)
-        # A process that looked at its clock meanwhile has noted what it saw.
-        self.seen = [seen for seen in self.seen if seen.split()[0] in noted]
