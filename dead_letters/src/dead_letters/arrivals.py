@@ -24,7 +24,6 @@ from shared_runtime.consumer import Subscription
 from shared_runtime.dead_letter import PREFIX, fingerprint_of
 from shared_runtime.envelope import (
     BATCH,
-    HEADER_PREFIX,
     JSON,
     STRUCTURED,
     Envelope,
@@ -60,17 +59,18 @@ def read_arrivals(message: AbstractIncomingMessage, subscription: Subscription, 
     found = decode(Incoming(message.body, content_type, headers))
     if not found:
         found = [Undecodable(message.body, content_type, headers, "the batch is empty")]
-    identity = _identity(message, subscription)
     properties = to_json(properties_of(message))
+    given = _given_id(headers)
     if len(found) == 1 and content_type.partition(";")[0].strip().lower() not in {BATCH, STRUCTURED}:
-        return [
-            _arrival(found[0], _Piece(identity, message.body, content_type, headers), subscription, properties, now)
-        ]
-    pieces = [
-        _piece(one, identity if len(found) == 1 else uuid5(identity, str(position)), headers)
-        for position, one in enumerate(found)
-    ]
-    return [_arrival(one, piece, subscription, properties, now) for one, piece in zip(found, pieces, strict=True)]
+        failure_id = given or _made_up_id(found[0], message, subscription)
+        piece = _Piece(failure_id, message.body, content_type, headers)
+        return [_arrival(found[0], piece, subscription, properties, now)]
+    arrivals = []
+    for position, one in enumerate(found):
+        own_id = given if len(found) == 1 else given and uuid5(given, str(position))
+        piece = _piece(one, own_id or _made_up_id(one, message, subscription, position), headers)
+        arrivals.append(_arrival(one, piece, subscription, properties, now))
+    return arrivals
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,23 @@ def _arrival(
     )
 
 
-def _identity(message: AbstractIncomingMessage, subscription: Subscription) -> UUID:
-    """The identifier that the service gave, or for what the broker set aside, one that a redelivery has again."""
-    headers = message.headers or {}
+def _given_id(headers: Mapping[str, Any]) -> UUID | None:
+    """The identifier that the service gave. What the broker itself set aside has none."""
     try:
         return UUID(str(headers.get(PREFIX + "id")))
     except ValueError:
-        name = message.message_id or digest_of(message.body)
-        epoch = headers.get(HEADER_PREFIX + "attemptepoch", 0)
-        return uuid5(NAMESPACE, f"{subscription.dead_letter_queue}/{name}/{epoch!r}")
+        return None
+
+
+def _made_up_id(
+    one: Envelope | Undecodable, message: AbstractIncomingMessage, subscription: Subscription, position: int = 0
+) -> UUID:
+    """An identifier that a redelivery of the same has again."""
+    if isinstance(one, Envelope):
+        name = f"{one.id}/{one.attempt_epoch}"
+    else:
+        name = f"{message.message_id or digest_of(message.body)}/{position}"
+    return uuid5(NAMESPACE, f"{subscription.dead_letter_queue}/{name}")
 
 
 def _origin(event: Envelope | None, subscription: Subscription, body_bytes: int) -> Origin:

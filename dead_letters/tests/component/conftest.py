@@ -8,25 +8,9 @@ import httpx
 import pytest
 import pytest_asyncio
 from dead_letter_examples import REQUESTS, Sender
+from dead_letter_processes import SUPPORT, make_app
 
-from dead_letters import intake
-from dead_letters.api import browsing, records, repairing, streams
-from dead_letters.consumers import consumer
-from dead_letters.settings import Settings
-from shared_runtime import create_app
 from shared_runtime.testing import PARTITIONS, Broker, Mailbox, eventually, running
-
-ROUTERS = [streams.router, browsing.router, repairing.router, records.router]
-SUPPORT = {"X-Subject": "sam", "X-Roles": "support"}
-
-
-def make_app(places: Any, **settings: Any) -> Any:
-    """One process of the service."""
-    chosen = Settings(
-        database_url=places.database_url, broker_url=places.broker_url, support_urls={}, support_timeout_s=1, **settings
-    )
-    loops = {intake.NAME: intake.run}
-    return create_app(consumer, chosen, routers=ROUTERS, title="Dead letters", loops=loops)
 
 
 @pytest_asyncio.fixture(scope="module")
