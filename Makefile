@@ -64,7 +64,7 @@ status: ## Show what runs, where, and whether it is ready
 	@$(MAKE) status-$(STACK)
 
 compose-test: .venv/.synced ## Build the containers, check what they promise, remove them again
-	@$(PY) -m pytest infra/tests/compose/check_stack.py
+	@$(PY) -m pytest infra/tests/compose/check_stack.py infra/tests/compose/check_servers.py
 
 .PHONY: demo-local up-local down-local logs-local status-local demo-compose up-compose down-compose logs-compose status-compose
 
