@@ -72,12 +72,14 @@ status: ## Show what runs, where, and whether it is ready
 	@$(MAKE) status-$(STACK)
 
 compose-test: .venv/.synced ## Build the containers, check what they promise, remove them again
-	@$(PY) -m pytest infra/tests/compose/check_stack.py
+	@$(PY) -m pytest infra/tests/compose/check_stack.py infra/tests/compose/check_servers.py
 
 .PHONY: demo-local up-local down-local logs-local status-local demo-compose up-compose down-compose logs-compose status-compose
 
+# No shell in between, which would keep a `kill` of make from the demo.
+demo-local: export STACK := local
 demo-local: .venv/.synced
-	@STACK=local $(PY) -m demo
+	@$(PY) -m demo
 
 up-local: .venv/.synced
 	@$(PY) -m local_stack up
@@ -112,8 +114,11 @@ status-compose:
 		echo "$(PYTHON) is missing or older than 3.11; choose another with PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || $(MAKE) install-venv
 	@rm -rf .tools
-	@$(PYTHON) -m venv .tools
-	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+# What they complain of is kept to the end, and from those who press Ctrl-C.
+	@complaints=$$(mktemp); trap 'rm -f "$$complaints"' EXIT; trap 'exit 130' INT TERM; \
+	{ $(PYTHON) -m venv .tools && \
+		.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); \
+	} 2>"$$complaints" || { cat "$$complaints" >&2; exit 1; }
 	@touch $@
 
 # Debian keeps the venv module in a package of its own.

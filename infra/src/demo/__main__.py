@@ -1,8 +1,9 @@
-import sys
+import signal
 
-try:
-    from demo.cli import main
-except KeyboardInterrupt:
-    sys.exit(130)
+# Nothing has been started while modules are loaded, and a KeyboardInterrupt may get lost there: be ended by the signal.
+handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+from demo.cli import main  # noqa: E402
+
+signal.signal(signal.SIGINT, handler)
 main()

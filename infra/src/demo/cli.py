@@ -61,7 +61,9 @@ def demo(
     try:
         outcome = show.on_running_stack() if stack is StackKind.COMPOSE else show.on_fresh_stack(folder)
     except KeyboardInterrupt:
-        console.print("Stopped.")
+        logs = StackFolder(folder).logs
+        is_own = stack is StackKind.LOCAL and logs.exists()
+        console.print(f"Stopped; the logs are in {logs}." if is_own else "Stopped.", markup=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
     except (StackError, Outage, Refused) as error:
         console.print(str(error), style="red", markup=False)
@@ -93,7 +95,7 @@ class Show:
                 _log_to(logs / "demo.log")
                 outcome = self._run(endpoints)
                 began_at = time.monotonic()
-        except BaseException:
+        except Exception:
             if logs.exists():
                 self.console.print(f"The logs are in {logs}.")
             raise

@@ -58,15 +58,13 @@ class ContainerServers:
         self._running.close()
 
     def create_database(self, name: str) -> str:
-        """A fresh database. Returns the owner's URL. Raises StackError with what the server said."""
-        container = self._postgres.get_wrapped_container()
-        for statement in (
-            f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{self._password}'",
-            f'CREATE DATABASE "{name}" OWNER "{name}"',
-        ):
-            status, output = container.exec_run(["psql", "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-c", statement])
-            if status != 0:
-                raise StackError(output.decode())
+        """A database with an owner of the same name, empty unless it was there already. Returns the owner's URL.
+
+        Raises StackError with what the server said.
+        """
+        if name not in self._query("SELECT datname FROM pg_database").split():
+            self._query(f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{self._password}'")
+            self._query(f'CREATE DATABASE "{name}" OWNER "{name}"')
         address = f"{self._postgres.get_container_host_ip()}:{self._postgres.get_exposed_port(5432)}"
         return f"postgresql://{name}:{self._password}@{address}/{name}"
 
@@ -85,3 +83,11 @@ class ContainerServers:
         answer.raise_for_status()
         port = self._rabbitmq.get_exposed_port(5672)
         return f"amqp://{ADMIN_USER}:{self._password}@{host}:{port}/{quote(name, safe='')}"
+
+    def _query(self, statement: str) -> str:
+        command = ["psql", "-U", "postgres", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", statement]
+        status, output = self._postgres.get_wrapped_container().exec_run(command)
+        text: str = output.decode()
+        if status != 0:
+            raise StackError(text)
+        return text
