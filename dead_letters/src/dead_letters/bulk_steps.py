@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from dead_letters.domain.audit import Action
-from dead_letters.domain.bulk import BulkItem, BulkReplay, decide_step
+from dead_letters.domain.bulk import BulkItem, BulkReplay, count_item, decide_step
 from dead_letters.domain.dead_letter import DeadLetter, Instruction, Refused
 from dead_letters.domain.states import BulkState, ItemState, State
 from dead_letters.loaders import Progress
@@ -21,8 +21,6 @@ def take_step(bulk_replay_id: UUID, work: UnitOfWork) -> None:
     assert known is not None  # noqa: S101 - the loader found it
     assert progress is not None  # noqa: S101 - loaded with it
     bulk, allowed = decide_step(known, progress.counts, work.now)
-    if bulk != known:
-        work.put(bulk)
     if bulk.state is not known.state:
         instruction = Instruction(SERVICE, bulk.stop_reason or "all were answered")
         record_bulk_action(ENDINGS[bulk.state], known, bulk, instruction, work)
@@ -33,7 +31,10 @@ def take_step(bulk_replay_id: UUID, work: UnitOfWork) -> None:
         assert item is not None  # noqa: S101 - loaded with the bulk replay
         decided = _replay(item, bulk, work)
         work.put(decided)
+        bulk = count_item(bulk, decided, work.now)
         allowed -= decided.state is ItemState.SENT
+    if bulk != known:
+        work.put(bulk)
 
 
 def _replay(item: BulkItem, bulk: BulkReplay, work: UnitOfWork) -> BulkItem:

@@ -1,11 +1,12 @@
 """What support sends and gets."""
 
+import json
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Base64Bytes, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from dead_letters.domain import limits
 from dead_letters.domain.choice import Choice
@@ -447,6 +448,11 @@ class DryRun(Told):
     dry_run: bool = True
 
 
+def _read_facts(facts: Any) -> Any:
+    # A row has them read already, a state as they are written.
+    return json.loads(facts) if isinstance(facts, str) else facts
+
+
 class BulkReplayView(Told):
     """A bulk replay and how far it is."""
 
@@ -454,7 +460,7 @@ class BulkReplayView(Told):
     state: BulkState
     actor: str
     why: str
-    selection: dict[str, Any]
+    selection: Annotated[dict[str, Any], BeforeValidator(_read_facts)]
     canary: int
     rate_per_s: float
     max_failure_ratio: float

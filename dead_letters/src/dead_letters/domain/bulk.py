@@ -145,6 +145,12 @@ def decide_step(known: BulkReplay, counts: Counts, now: datetime) -> tuple[BulkR
     return _touched(known, credited, now), allowed
 
 
+def count_item(known: BulkReplay, item: BulkItem, now: datetime) -> BulkReplay:
+    """One item less waits. Counted at once: a pause before the next step would hide what is unanswered."""
+    counted = {item.state.value: getattr(known, item.state) + 1}
+    return replace(known, waiting=known.waiting - 1, changed_at=now, **counted)
+
+
 def _touched(before: BulkReplay, after: BulkReplay, now: datetime) -> BulkReplay:
     """The moment of the change is that of the counts: that time passes is none."""
     same = replace(after, credit=before.credit, credited_at=before.credited_at) == before
