@@ -1,0 +1,1 @@
+"""The command `dlq`: support's hands on the dead letters. It knows nothing but their HTTP interface."""
