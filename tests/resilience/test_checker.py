@@ -20,6 +20,7 @@ from faultline.history import (
     Published,
     Record,
     Recovery,
+    Repair,
     Trial,
     read_trial,
     write_trial,
@@ -72,15 +73,21 @@ def event(kind: str) -> Callable[[Record], bool]:
     return lambda record: isinstance(record, Published) and record.kind == kind
 
 
-def dead(session: str, reason: str = "refused") -> DeadLetter:
+def dead(session: str, reason: str = "refused", state: str = "discarded") -> DeadLetter:
     return DeadLetter(
-        deadletter_id="1", subscription="delivery.delivery", message_id="x", session=session, kind="k", reason=reason
+        dead_letter_id="1",
+        subscription="delivery.delivery",
+        message_id="x",
+        session=session,
+        kind="k",
+        reason=reason,
+        state=state,
     )
 
 
 def test_a_healthy_history_is_green() -> None:
     assert red(healthy()) == set()
-    assert all(verdict.checked for verdict in checker.judge(healthy()) if verdict.number != "I7 (only poison is dead)")
+    assert all(verdict.checked for verdict in checker.judge(healthy()) if not verdict.number.startswith("I7"))
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -228,8 +235,8 @@ def test_a_parked_delivery_counts_as_parked() -> None:
     parked = [{**row, "stage": "Pending"} if row["delivery_id"] == FAILED else row for row in trial.final.deliveries]
     trial = with_final(trial, deliveries=parked)
     assert "I3" in red(trial)
-    letter = dead(FAILED)
-    assert "I3" not in red(with_final(trial, dead_letters=[letter]))
+    assert "I3" not in red(with_final(trial, dead_letters=[dead(FAILED, state="open")]))
+    assert "I3" in red(with_final(trial, dead_letters=[dead(FAILED)]))
 
 
 def test_a_key_that_stands_for_two_deliveries_is_red() -> None:
@@ -299,10 +306,33 @@ def test_poison_is_to_be_set_aside_once_and_for_its_reason() -> None:
     letter = dead(session, reason="crashes_consumer")
     assert red(trial) == {"I7 (only poison is dead)"}
     assert red(with_final(trial, dead_letters=[letter])) == set()
-    assert red(with_final(trial, dead_letters=[letter, letter])) == set()
-    again = replace(letter, deadletter_id="2")
-    assert red(with_final(trial, dead_letters=[letter, again])) == {"I7 (only poison is dead)"}
+    assert red(with_final(trial, dead_letters=[letter, letter])) == {"I7 (only poison is dead)"}
     assert red(with_final(trial, dead_letters=[replace(letter, reason="refused")])) == {"I7 (only poison is dead)"}
+
+
+def test_a_dead_letter_of_a_broken_handler_is_expected() -> None:
+    trial = replace(healthy(), expected=Expected(afflicted=["delivery.delivery"]))
+    assert red(with_final(trial, dead_letters=[dead(FAILED, state="resolved")])) == set()
+
+
+def test_a_dead_letter_that_is_left_is_red() -> None:
+    trial = replace(healthy(), expected=Expected(afflicted=["delivery.delivery"]))
+    for state in ("open", "replaying"):
+        assert red(with_final(trial, dead_letters=[dead(FAILED, state=state)])) == {"I7"}
+
+
+def test_a_second_replay_that_changes_something_is_red() -> None:
+    repair = Repair(dead_letter_id="1", state="resolved", second_status=409, changed=False)
+    for wrong in (replace(repair, second_status=200), replace(repair, changed=True)):
+        assert red(with_history(healthy(), [*healthy().history, wrong])) == {"I7"}
+    assert red(with_history(healthy(), [*healthy().history, repair])) == set()
+
+
+def test_an_effect_in_two_epochs_is_red() -> None:
+    trial = healthy()
+    batch = trial.of(Batch)[0]
+    again = replace(batch, number=10_000, commit_at=batch.commit_at + 10_000, calls=[replace(batch.calls[0], epoch=1)])
+    assert "I5 (messages)" in red(with_history(trial, [*trial.history, again]))
 
 
 @pytest.mark.parametrize("recovery", [{"consumers_s": None}, {"progress_s": None}, {"progress_s": 31.0}])

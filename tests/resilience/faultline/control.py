@@ -1,5 +1,6 @@
 """How the driver of a trial and the instrumented processes talk: through files in one folder."""
 
+import json
 import os
 from dataclasses import dataclass
 from enum import StrEnum
@@ -57,6 +58,21 @@ class ControlFolder:
     @property
     def handlers(self) -> Path:
         return self.root / "handlers"
+
+    @property
+    def cured(self) -> Path:
+        """While this file is there, poison does no harm: the cause is mended."""
+        return self.root / "cured"
+
+    def afflict(self, subscription: str, modulus: int, remainder: int) -> None:
+        """Let the handlers of the subscription raise for every so-and-so-many-th session."""
+        draft = self.root / "afflicted.draft"
+        draft.write_text(json.dumps([subscription, modulus, remainder]))
+        draft.rename(self.afflicted)
+
+    @property
+    def afflicted(self) -> Path:
+        return self.root / "afflicted"
 
     @property
     def forgets_outbox(self) -> Path:

@@ -7,23 +7,25 @@ from typing import Any
 
 import aio_pika
 import asyncpg
-from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import ChannelNotFoundEntity
 
 from demo.listening import depths
 from faultline.changes import FORGET, changes_of, published_of
-from faultline.control import POISON_PREFIX
 from faultline.history import DeadLetter, Final, Record
-from faultline.site import SERVICES, Site
+from faultline.site import FLOW, SERVICES, SUPPORT, Site
 from local_stack.broker_definitions import ADMIN_USER
 from shared_contracts.topology import SUBSCRIPTIONS
-from shared_runtime.envelope import HEADER_PREFIX
+from shared_runtime.replays import OUTCOMES
 
 TIMEOUT_S = 10.0
 SERVED = [one for one in SUBSCRIPTIONS if one.service.replace("-", "_") in SERVICES]
 """The subscriptions of the suite's own services."""
-QUEUES = [queue for one in SERVED for queue in one.queues]
-DEAD_LETTER_QUEUES = {one.dead_letter_queue: one.name for one in SERVED}
+QUEUES = [
+    *(queue for one in SERVED for queue in one.queues),
+    *(one.dead_letter_queue for one in SUBSCRIPTIONS),
+    OUTCOMES.queue(0),
+]
+"""Everything that a service of the suite reads."""
 
 _REQUESTS = """
 SELECT delivery_id, request.owner_id, stage, reason FROM delivery_request AS request
@@ -48,6 +50,10 @@ _DRONES = "SELECT drone_id, status, delivery_id FROM drone"
 _OUTBOX = "SELECT count(*) FROM outbox"
 _HELD = "SELECT subscription, session_id, message_id, attempts, error FROM held_message ORDER BY position"
 _SUSPECTS = "SELECT count(*) FROM crash_suspect"
+_DEAD_LETTERS = """
+SELECT dead_letter_id::text, subscription, message_id::text, session_id AS session, message_type AS kind, reason, state
+FROM dead_letter
+"""
 _INBOX = "SELECT subscription, message_id, attempt_epoch FROM inbox WHERE message_id = ANY($1)"
 _UNDER_WAY = """
 SELECT count(*) FROM delivery_progress WHERE starts_with(owner_id, $1) AND ended_at IS NULL
@@ -72,28 +78,33 @@ class Databases:
 
     async def forget_changes(self) -> None:
         """Begin the history of changes anew."""
-        for connection in self._connections.values():
-            await connection.execute(FORGET)
+        for service in FLOW:
+            await self._connections[service].execute(FORGET)
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """All that support knows of."""
+        records: list[Any] = await self._connections[SUPPORT].fetch(_DEAD_LETTERS)
+        return [DeadLetter(**dict(record)) for record in records]
 
     async def history(self) -> list[Record]:
         """All changes, and all events that were recorded for publication."""
         records: list[Record] = []
-        for service, connection in self._connections.items():
+        for service in FLOW:
+            connection = self._connections[service]
             records += await published_of(connection, service)
             records += await changes_of(connection, service)
         return records
 
     async def obstacles(self, owners: str) -> list[str]:
-        """What is still under way, in a few words each; poisoned sessions are not waited for."""
+        """What is still under way, in a few words each."""
         found: list[str] = []
         if under_way := await self._connections["ingestion"].fetchval(_UNDER_WAY, owners):
             found.append(f"{under_way} deliveries have not ended")
         for service, connection in self._connections.items():
             if rows := await connection.fetchval(_OUTBOX):
                 found.append(f"outbox of {service} has {rows}")
-            held = await connection.fetch(_HELD)
-            if waiting := [row for row in held if not row["session_id"].startswith(POISON_PREFIX)]:
-                found.append(f"{service} holds {len(waiting)} messages")
+            if held := await connection.fetch(_HELD):
+                found.append(f"{service} holds {len(held)} messages")
             if suspects := await connection.fetchval(_SUSPECTS):
                 found.append(f"{service} has {suspects} suspects")
         return found
@@ -147,34 +158,6 @@ async def queues_without_consumer(site: Site) -> list[str]:
                 if not queue.declaration_result.consumer_count:
                     missing.append(name)
     return missing
-
-
-async def dead_letters(site: Site, *, take: bool) -> list[DeadLetter]:
-    """What is in the dead-letter queues; taken out of them, or put back."""
-    found: list[DeadLetter] = []
-    async with await aio_pika.connect(site.stack.broker_url(ADMIN_USER), timeout=TIMEOUT_S) as connection:
-        channel = await connection.channel()
-        for name, subscription in DEAD_LETTER_QUEUES.items():
-            queue = await channel.get_queue(name)
-            messages: list[AbstractIncomingMessage] = []
-            while (message := await queue.get(no_ack=False, fail=False, timeout=TIMEOUT_S)) is not None:
-                messages.append(message)
-                found.append(_dead_letter(subscription, message))
-            for message in messages:
-                await (message.ack() if take else message.reject(requeue=True))
-    return found
-
-
-def _dead_letter(subscription: str, message: AbstractIncomingMessage) -> DeadLetter:
-    headers = message.headers
-    return DeadLetter(
-        deadletter_id=str(headers.get("deadletter_id", message.message_id or "")),
-        subscription=subscription,
-        message_id=str(headers.get(f"{HEADER_PREFIX}id", message.message_id or "")),
-        session=str(headers.get(f"{HEADER_PREFIX}sessionid", "")),
-        kind=str(headers.get(f"{HEADER_PREFIX}type", "")),
-        reason=str(headers.get("deadletter_reason", "delivery_limit")),
-    )
 
 
 def _rows(records: Iterable[Any]) -> list[dict[str, Any]]:

@@ -123,19 +123,32 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, tag="change"):
     drone_id: str | None = None
 
 
-Record = Operation | FaultEvent | Proof | Recovery | Batch | Published | Change
+class Repair(msgspec.Struct, frozen=True, kw_only=True, tag="repair"):
+    """A dead letter that support has dealt with, and what replaying it once more came to."""
+
+    dead_letter_id: str
+    state: str
+    second_status: int
+    """The answer to the second replay."""
+    changed: bool
+    """Whether the second replay changed anything."""
+
+
+Record = Operation | FaultEvent | Proof | Recovery | Batch | Published | Change | Repair
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A message in a dead-letter queue."""
+    """A message that was set aside during the trial, and where it stands."""
 
-    deadletter_id: str
-    """The same for copies of the same dead letter."""
+    dead_letter_id: str
     subscription: str
-    message_id: str
-    session: str
-    kind: str
+    message_id: str | None
+    session: str | None
+    kind: str | None
     reason: str
+    """Of its last failure."""
+    state: str
+    """`open`, `replaying`, `resolved` or `discarded`."""
 
 
 class Final(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,7 +175,9 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """What the trial itself put into the system and must find again."""
 
     poison: dict[str, str] = {}
-    """The reason that each poisoned message is to be set aside for, by its key (session or message id)."""
+    """The reason that each poisoned message is to be set aside for, by its session; "" for one without."""
+    afflicted: list[str] = []
+    """Subscriptions whose handlers were broken for some sessions."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
+from zlib import crc32
 
 from asyncpg.transaction import Transaction
 
@@ -115,9 +116,7 @@ class Instruments:
             batch = self._current.get()
             begun_at = time.monotonic()
             session = job.envelope.session_id
-            if session.startswith(KILLS_PREFIX):
-                self.die("poison")
-            if session.startswith(RAISES_PREFIX):
+            if self._is_harmed(batch, session):
                 job.error = ArithmeticError("a handler that fails at every attempt")
                 return []
             events = await call(processor, job, *arguments)
@@ -130,6 +129,18 @@ class Instruments:
 
         _replace(Processor, "_transact", watched_transact)
         _replace(Processor, "_call", watched_call)
+
+    def _is_harmed(self, batch: WatchedBatch | None, session: str) -> bool:
+        """Whether the handler is to raise. Does not return when the message is to kill."""
+        if batch is None or self.control.cured.exists():
+            return False
+        if session.startswith(KILLS_PREFIX):
+            self.die("poison")
+        try:
+            subscription, modulus, remainder = json.loads(self.control.afflicted.read_bytes())
+        except FileNotFoundError:
+            return session.startswith(RAISES_PREFIX)
+        return bool(batch.subscription == subscription and crc32(session.encode()) % modulus == remainder)
 
     def _wrap_commit(self) -> None:
         commit: Callable[[Transaction], Awaitable[None]] = Transaction.commit

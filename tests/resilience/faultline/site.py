@@ -20,10 +20,14 @@ from local_stack.stack import LocalStack
 
 T = TypeVar("T")
 
-SERVICES = ("ingestion", "package_service", "drone_scheduler", "delivery")
+FLOW = ("ingestion", "package_service", "drone_scheduler", "delivery")
+"""The services that deliveries go through."""
+SUPPORT = "dead_letters"
+SERVICES = (*FLOW, SUPPORT)
 SECOND_DELIVERY = "delivery_b"
 """A second process of the delivery service: each of its queues is served by one of the two."""
-PROCESSES = (*SERVICES, SECOND_DELIVERY)
+FLOW_PROCESSES = (*FLOW, SECOND_DELIVERY)
+PROCESSES = (*FLOW_PROCESSES, SUPPORT)
 SERVERS = ("rabbitmq", "postgresql")
 PORT_FREE_WITHIN_S = 10.0
 POLL_S = 0.02
@@ -121,7 +125,7 @@ class Site:
         if self.has_own_disks:
             self._mount_disks()
         self.stack.start()
-        for service in SERVICES:
+        for service in FLOW:
             self.servers.postgres.query(changes.INSTALL[service], service)
 
     def _mount_disks(self) -> None:
@@ -142,6 +146,7 @@ class Site:
             database_url = self.servers.database_url(process.service.database)
             broker_url = self.servers.broker_url(process.service.broker_user)
             environment = {
+                **process.service.environment,
                 FOLDER_VARIABLE: str(self.control.root),
                 PROCESS_VARIABLE: name,
                 "PYTHONPATH": str(Path(__file__).parents[1]),

@@ -27,7 +27,7 @@ from faultline.history import (
 from faultline.journals import batches_of, read_journal
 from faultline.load import Load
 from faultline.plan import TrialPlan
-from faultline.site import PROCESSES, Site
+from faultline.site import FLOW_PROCESSES, Site
 from fleet_simulator.outages import Outage
 
 T = TypeVar("T")
@@ -65,13 +65,15 @@ class _Run:
         self._name = f"trial-{uuid4().hex[:12]}"
         self._records: list[Record] = []
         self._faults: list[Fault] = [FAULTS[name](site, plan.random_for(name)) for name in plan.faults]
-        self._offsets = {process: _size_of(site, process) for process in PROCESSES}
+        self._offsets = {process: _size_of(site, process) for process in FLOW_PROCESSES}
         self._phases_s: dict[str, float] = {}
         self._began_at = time.monotonic()
 
     async def complete(self) -> Result:
         async with AsyncExitStack() as stack:
-            await (await dumps.Databases.connected(self._site, stack)).forget_changes()
+            databases = await dumps.Databases.connected(self._site, stack)
+            await databases.forget_changes()
+            self._dead_before = {letter.dead_letter_id for letter in await databases.dead_letters()}
         async with Load.of(self._site.endpoints, self._plan.load, self._name, self._records) as load:
             await self._disturb()
             self._mark("faults")
@@ -143,15 +145,19 @@ class _Run:
                 self._name,
                 unknown,
                 await dumps.queue_depths(self._site),
-                await dumps.dead_letters(self._site, take=True),
+                [one for one in await databases.dead_letters() if one.dead_letter_id not in self._dead_before],
             )
         poison = {session: reason for fault in self._faults for session, reason in fault.poison.items()}
         proofs = [Proof(fault=fault.name, evidence=fault.evidence) for fault in self._faults]
         own = {row["delivery_id"] for row in final.requests}
         # Another trial's late telemetry may still be handled in this one.
         events = [record for record in history if not isinstance(record, Published) or record.session in own]
+        repairs = [repair for fault in self._faults for repair in fault.repairs]
+        afflicted = [subscription for fault in self._faults for subscription in fault.afflicted]
         return Trial(
-            history=[*self._records, *batches, *events, *proofs], final=final, expected=Expected(poison=poison)
+            history=[*self._records, *batches, *events, *repairs, *proofs],
+            final=final,
+            expected=Expected(poison=poison, afflicted=afflicted),
         )
 
     def _batches(self) -> list[Batch]:

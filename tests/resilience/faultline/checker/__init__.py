@@ -3,7 +3,7 @@
 from faultline.checker.drones import compensated_once, held_alone, nothing_reserved
 from faultline.checker.effects import flown_once, told_once
 from faultline.checker.handlers import in_order, never_overlap, once_per_message
-from faultline.checker.remains import fired, goes_on, nothing_left, only_poison_is_dead
+from faultline.checker.remains import fired, goes_on, nothing_left, only_poison_is_dead, repaired
 from faultline.checker.requests import ends_once, one_per_key, sums_up
 from faultline.checker.verdict import Invariant, Verdict
 from faultline.history import Trial
@@ -23,6 +23,7 @@ INVARIANTS = (
     Invariant("I5 (notifications)", told_once),
     Invariant("I6", compensated_once),
     Invariant("I6 (nothing reserved)", nothing_reserved),
+    Invariant("I7", repaired),
     Invariant("I7 (only poison is dead)", only_poison_is_dead),
     Invariant("I8", goes_on),
 )

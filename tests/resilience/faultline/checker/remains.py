@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from faultline.control import POISON_PREFIX
-from faultline.history import Proof, Recovery, Trial
+from faultline.history import Proof, Recovery, Repair, Trial
+
+FINISHED = {"resolved", "discarded"}
+REFUSED = 409
 
 
 def nothing_left(trial: Trial) -> tuple[int, Iterable[str]]:
     """Outboxes and queues are empty, no message is held or under suspicion, and every queue is there."""
     final = trial.final
-    held = [row for row in final.held if not str(row["session_id"]).startswith(POISON_PREFIX)]
 
     def offenders() -> Iterator[str]:
         for service, count in final.outbox.items():
@@ -18,7 +19,7 @@ def nothing_left(trial: Trial) -> tuple[int, Iterable[str]]:
         for service, count in final.suspects.items():
             if count:
                 yield f"{service} has {count} crash suspects"
-        for row in held:
+        for row in final.held:
             yield f"{row['service']} holds {row['message_id']} of {row['session_id']} ({row['error']})"
         for queue, depth in final.queues.items():
             if depth is None:
@@ -30,25 +31,36 @@ def nothing_left(trial: Trial) -> tuple[int, Iterable[str]]:
 
 
 def only_poison_is_dead(trial: Trial) -> tuple[int, Iterable[str]]:
-    """What was poisoned is set aside once, for the right reason, and nothing else is.
-
-    A dead letter may be in its queue more than once, as every message may; its id tells.
-    """
-    expected = dict(trial.expected.poison)
-    letters = {letter.deadletter_id: letter for letter in trial.final.dead_letters}
+    """What was poisoned is set aside, for the right reason, and nothing else is."""
+    letters = trial.final.dead_letters
 
     def offenders() -> Iterator[str]:
-        left = dict(expected)
-        for letter in letters.values():
-            reason = left.pop(letter.session, None)
-            if reason is None:
-                yield f"{letter.kind} of session {letter.session!r} is dead on {letter.subscription}: {letter.reason}"
-            elif reason != letter.reason:
+        left = dict(trial.expected.poison)
+        for letter in letters:
+            reason = left.pop(letter.session or "", None)
+            if reason is None and letter.subscription not in trial.expected.afflicted:
+                yield f"{letter.kind} of session {letter.session} is dead on {letter.subscription}: {letter.reason}"
+            elif reason is not None and reason != letter.reason:
                 yield f"poison {letter.session} is dead for {letter.reason}, not {reason}"
         for session, reason in left.items():
             yield f"poison {session} ({reason}) was not set aside"
 
-    return len(expected) + len(letters), offenders()
+    return len(trial.expected.poison) + len(letters), offenders()
+
+
+def repaired(trial: Trial) -> tuple[int, Iterable[str]]:
+    """After fix and replay no dead letter is left, and a second replay changes nothing."""
+    letters = trial.final.dead_letters
+
+    def offenders() -> Iterator[str]:
+        for letter in letters:
+            if letter.state not in FINISHED:
+                yield f"a dead letter of {letter.session} on {letter.subscription} is {letter.state}"
+        for repair in trial.of(Repair):
+            if repair.second_status != REFUSED or repair.changed:
+                yield f"{repair.dead_letter_id} was replayed a second time ({repair.second_status})"
+
+    return len(letters), offenders()
 
 
 def goes_on(trial: Trial) -> tuple[int, Iterable[str]]:

@@ -7,6 +7,7 @@ from faultline.history import Change, Operation, Phase, Published, Trial
 from shared_contracts.delivery.v1 import DeliveryCancelled, DeliveryCompleted, DeliveryFailed
 from shared_contracts.domain_types import TERMINAL_STAGES
 
+PARKED = {"open", "replaying"}
 TERMINAL_EVENTS = {event.message_type for event in (DeliveryCompleted, DeliveryCancelled, DeliveryFailed)}
 
 
@@ -57,7 +58,7 @@ def sums_up(trial: Trial) -> tuple[int, Iterable[str]]:
     accepted = accepted_in(trial)
     told = {row["delivery_id"]: (row["stage"], row["reason"]) for row in trial.final.requests}
     recorded = {row["delivery_id"]: (row["stage"], _reason(row)) for row in trial.final.deliveries}
-    parked = {letter.session for letter in trial.final.dead_letters}
+    parked = {letter.session for letter in trial.final.dead_letters if letter.state in PARKED}
     counts = Counter(recorded[one][0] for one in accepted if one in recorded)
     ended = sum(counts[stage] for stage in TERMINAL_STAGES)
     waiting = {one for one in accepted & parked if recorded.get(one, ("", None))[0] not in TERMINAL_STAGES}
@@ -67,7 +68,7 @@ def sums_up(trial: Trial) -> tuple[int, Iterable[str]]:
             yield f"{len(accepted)} accepted, {ended} ended, {len(waiting)} parked"
         for one in sorted(accepted - told.keys()):
             yield f"{one} was accepted and is gone"
-        for one in sorted((told.keys() | recorded.keys()) - parked):
+        for one in sorted({*told, *recorded} - parked):
             if told.get(one) != recorded.get(one):
                 yield f"{one} is {told.get(one)} to ingestion and {recorded.get(one)} to delivery"
 

@@ -3,9 +3,10 @@
 from faultline.faults.clock import ClockSkew
 from faultline.faults.fault import Fault
 from faultline.faults.kill import CommitPoints, KillBoth, KillServers, KillServices, RollingRestart, TakeOver
-from faultline.faults.messages import DeletedQueue, Duplicates, Poison
+from faultline.faults.messages import DeletedQueue, Duplicates
 from faultline.faults.network import Churn, Delay, HalfClose, LostCommits, Partition, Reset
 from faultline.faults.pause import Pause
+from faultline.faults.poison import BrokenHandler, Poison
 from faultline.faults.resources import DiskFull, MemoryAlarm
 
 __all__ = ["ALONE", "FAULTS", "Fault"]
@@ -28,6 +29,7 @@ FAULTS: dict[str, type[Fault]] = {
         Churn,
         Duplicates,
         Poison,
+        BrokenHandler,
         DeletedQueue,
         ClockSkew,
         DiskFull,
@@ -35,5 +37,5 @@ FAULTS: dict[str, type[Fault]] = {
     )
 }
 
-ALONE = frozenset({Duplicates.name, Poison.name, DeletedQueue.name})
+ALONE = frozenset({Duplicates.name, Poison.name, BrokenHandler.name, DeletedQueue.name})
 """Faults that need the broker as it is: the test's own part in them would break with it, and prove nothing."""

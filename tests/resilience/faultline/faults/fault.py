@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from random import Random
 from typing import ClassVar
 
+from faultline.history import Repair
 from faultline.site import Site
 
 
@@ -17,13 +18,19 @@ class Fault(ABC):
     hold_s: float = 3.0
     """How long it lasts between `inject` and `heal`, unless the fault takes its time itself."""
     poison: dict[str, str]
-    """The reasons that poisoned messages are to be set aside for, by session or message id."""
+    """The reasons that poisoned messages are to be set aside for, by session."""
+    afflicted: list[str]
+    """Subscriptions whose handlers it breaks for some sessions."""
+    repairs: list[Repair]
+    """What support did about it."""
 
     def __init__(self, site: Site, random: Random) -> None:
         self.site = site
         self.random = random
         self.seen: list[str] = []
         self.poison = {}
+        self.afflicted = []
+        self.repairs = []
 
     @classmethod
     def obstacle(cls, site: Site) -> str | None:

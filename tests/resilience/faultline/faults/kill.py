@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from faultline.control import FailPoint
 from faultline.faults.fault import Fault
-from faultline.site import PROCESSES, SECOND_DELIVERY, SERVERS
+from faultline.site import FLOW_PROCESSES, PROCESSES, SECOND_DELIVERY, SERVERS
 
 SHORTEST_DOWN_S, LONGEST_DOWN_S = 0.5, 2.5
 POLL_S = 0.05
@@ -81,7 +81,7 @@ class CommitPoints(Fault):
         """Which process is to die at which point."""
         compensating = self.random.choice(COMPENSATING)
         others = [point for point in FailPoint if point is not FailPoint.IN_A_COMPENSATION]
-        processes = [process for process in PROCESSES if process != compensating]
+        processes = [process for process in FLOW_PROCESSES if process != compensating]
         self.random.shuffle(others)
         return {compensating: FailPoint.IN_A_COMPENSATION, **dict(zip(processes, others, strict=True))}
 

@@ -1,25 +1,19 @@
-"""What goes wrong with messages: copies, other orders, poison, queues that disappear."""
+"""What goes wrong with messages on their way: copies, other orders, queues that disappear."""
 
 import asyncio
-import json
 from collections import defaultdict, deque
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
+from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import ChannelNotFoundEntity
 
-from faultline.control import KILLS_PREFIX, RAISES_PREFIX
 from faultline.faults.fault import Fault
 from local_stack.broker_definitions import ADMIN_USER, topology_definitions
-from shared_contracts.ingestion.v1 import DeliveryRequested
 from shared_contracts.message import Topic
 from shared_contracts.topology import SUBSCRIPTIONS, Subscription, subscriptions_of
-from shared_runtime.envelope import Envelope, Incoming, decode, headers_of, new_id, utc_now
-from shared_runtime.errors import DeadLetterReason
+from shared_runtime.envelope import Envelope, Incoming, decode, headers_of
 
 TIMEOUT_S = 10.0
 POLL_S = 0.1
@@ -28,7 +22,6 @@ LONGEST_STAY_S = 0.8
 SIDE_SUFFIX = ".faultline-detour"
 DRAINED_WITHIN_S = 20.0
 MISSING_S = 4.0
-CRASHES_WITHIN_S = 150.0
 
 
 class Duplicates(Fault):
@@ -169,61 +162,6 @@ class DeletedQueue(Fault):
         return int(counted) > 0
 
 
-class Poison(Fault):
-    """Messages that nobody can handle: malformed, of an unknown version, always failing, killing the process."""
-
-    name = "poison"
-    hold_s = 0.0
-    victim = "package_service"
-
-    async def inject(self) -> None:
-        (subscription,) = (one for one in subscriptions_of("package-service") if one.topic is Topic.DELIVERY_REQUESTS)
-        queue = subscription.queue(self.random.randrange(subscription.partitions))
-        raising, killing = _session(RAISES_PREFIX), _session(KILLS_PREFIX)
-        malformed, unknown, invalid = (
-            str(uuid4()),
-            _session("dead0000-0000-4000-8000-cccc"),
-            _session("dead0000-0000-4000-8000-dddd"),
-        )
-        kind = DeliveryRequested.message_type
-        async with await aio_pika.connect(self.site.stack.broker_url(ADMIN_USER), timeout=TIMEOUT_S) as connection:
-            channel = await connection.channel(publisher_confirms=True)
-            await _publish(channel, queue, b"\x00 this is no JSON", {}, malformed)
-            await _publish_event(channel, queue, unknown, kind.replace(".v1", ".v99"), {})
-            await _publish_event(channel, queue, invalid, kind, {"delivery_id": invalid})
-            await _publish_event(channel, queue, raising, kind, _request(raising))
-            await _publish_event(channel, queue, killing, kind, _request(killing))
-        self.poison = {
-            unknown: DeadLetterReason.UNSUPPORTED_VERSION,
-            invalid: DeadLetterReason.INVALID_PAYLOAD,
-            raising: DeadLetterReason.HANDLER_FAILED,
-            killing: DeadLetterReason.CRASHES_CONSUMER,
-            "": DeadLetterReason.MALFORMED,
-        }
-        await self._restart_until_set_aside()
-
-    async def heal(self) -> None:
-        await self.site.revive([self.victim])
-
-    async def _restart_until_set_aside(self) -> None:
-        """What Kubernetes would do with a process that dies again and again."""
-        crashes = 0
-        async with asyncio.timeout(CRASHES_WITHIN_S):
-            while not await self._is_set_aside():
-                if not self.site.is_running(self.victim):
-                    crashes += 1
-                    await self.site.restart(self.victim)
-                await asyncio.sleep(POLL_S)
-        if crashes:
-            self.seen.append(f"{self.victim} died of a message {crashes} times; 5 poisoned messages")
-
-    async def _is_set_aside(self) -> bool:
-        log = await self.site.do(self.site.servers.folder.log(self.victim).read_text)
-        return any(
-            DeadLetterReason.CRASHES_CONSUMER in line and "message_dead_lettered" in line for line in log.splitlines()
-        )
-
-
 def _into(waiting: deque[AbstractIncomingMessage]) -> Any:
     async def take(message: AbstractIncomingMessage) -> None:
         waiting.append(message)
@@ -234,46 +172,3 @@ def _into(waiting: deque[AbstractIncomingMessage]) -> Any:
 def _events(message: AbstractIncomingMessage) -> list[Envelope]:
     read = decode(Incoming(message.body, message.content_type or "", message.headers))
     return [event for event in read if isinstance(event, Envelope)]
-
-
-def _session(prefix: str) -> str:
-    """A session id that is a UUID and begins so."""
-    return prefix + uuid4().hex[: 36 - len(prefix)]
-
-
-def _request(delivery_id: str) -> dict[str, Any]:
-    now = utc_now()
-    return {
-        "delivery_id": delivery_id,
-        "owner_id": "poison",
-        "pickup": {"latitude": 47.37, "longitude": 8.54},
-        "dropoff": {"latitude": 47.38, "longitude": 8.55},
-        "pickup_time": now.isoformat(),
-        "deadline": (now + timedelta(hours=1)).isoformat(),
-        "package": {"size": "Small", "weight_kg": 1.0},
-    }
-
-
-async def _publish_event(channel: AbstractChannel, queue: str, session: str, kind: str, data: dict[str, Any]) -> None:
-    headers = {
-        "cloudEvents_specversion": "1.0",
-        "cloudEvents_id": str(new_id()),
-        "cloudEvents_source": "/faultline",
-        "cloudEvents_type": kind,
-        "cloudEvents_time": utc_now().isoformat(),
-        "cloudEvents_sessionid": session,
-        "cloudEvents_correlationid": session,
-    }
-    await _publish(channel, queue, json.dumps(data).encode(), headers, headers["cloudEvents_id"])
-
-
-async def _publish(channel: AbstractChannel, queue: str, body: bytes, headers: dict[str, Any], identifier: str) -> None:
-    message = aio_pika.Message(
-        body,
-        headers=headers,
-        content_type="application/json",
-        message_id=identifier,
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-    )
-    with suppress(AMQPError):
-        await channel.default_exchange.publish(message, queue, mandatory=True)
