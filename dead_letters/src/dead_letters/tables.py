@@ -170,5 +170,5 @@ class AuditEntryRow(SQLModel, table=True):
     dead_letter_id: UUID | None = None
     bulk_replay_id: UUID | None = None
     why: str = Field(sa_type=TEXT)
-    before: Any = Field(default=None, sa_type=FACTS)
-    after: Any = Field(default=None, sa_type=FACTS)
+    before: Any = Field(default=None, sa_type=FACTS, nullable=True)
+    after: Any = Field(default=None, sa_type=FACTS, nullable=True)
