@@ -29,7 +29,7 @@ class FakeService:
 
     def refuses(self, method: str, path: str, status: int, slug: str, detail: str, **extensions: Any) -> None:
         problem = {"type": f"https://drone-delivery.example/problems/{slug}", "detail": detail, **extensions}
-        self.on(method, path, httpx.Response(status, json=problem))
+        self.on(method, path, httpx.Response(status, text=json.dumps(problem)))
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -45,7 +45,7 @@ class FakeService:
             raise answer
         if callable(answer):
             answer = answer(request)
-        return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=answer)
+        return answer if isinstance(answer, httpx.Response) else httpx.Response(200, text=json.dumps(answer))
 
     @property
     def changes(self) -> list[httpx.Request]:

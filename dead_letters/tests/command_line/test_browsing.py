@@ -26,7 +26,13 @@ def test_the_list_says_what_people_need(dlq, service) -> None:
     service.on("GET", "/deadletters", {"items": [a_letter()], "next_after": None})
     ended = dlq("list")
     (line,) = [line for line in ended.out.splitlines() if str(A) in line]
-    for part in ("open", "2026-03-01 12:00:00Z (", " ago)", "drone-scheduler.delivery-requests", "DroneStuck: the drone"):
+    for part in (
+        "open",
+        "2026-03-01 12:00:00Z (",
+        " ago)",
+        "drone-scheduler.delivery-requests",
+        "DroneStuck: the drone",
+    ):
         assert part in line
     assert "DeliveryRequested.v1" in line
 
@@ -90,7 +96,15 @@ def test_show_tells_everything(dlq, service) -> None:
     service.on("GET", f"/deadletters/{A}", a_detail())
     assert dlq("show", str(A), "--json").json == a_detail()
     shown = dlq("show", str(A)).out
-    for part in ("session-1", "Traceback", '"weight_kg": 1.5', "cloudEvents_id", "replay 1", "version 0 -> 1", "mended"):
+    for part in (
+        "session-1",
+        "Traceback",
+        '"weight_kg": 1.5',
+        "cloudEvents_id",
+        "replay 1",
+        "version 0 -> 1",
+        "mended",
+    ):
         assert part in shown
 
 

@@ -22,7 +22,7 @@ def mending(service):
     def begin(content: bytes = BODY, kind: str = "application/json") -> None:
         headers = {"X-Body-Version": "3", "Content-Type": kind}
         service.on("GET", f"/deadletters/{A}/body", httpx.Response(200, content=content, headers=headers))
-        service.on("PUT", f"/deadletters/{A}/body", lambda request: accepted(request))
+        service.on("PUT", f"/deadletters/{A}/body", accepted)
 
     def accepted(request: httpx.Request) -> dict:
         Edit.model_validate_json(request.content, strict=True)
@@ -56,9 +56,8 @@ def drafts(folder: Path) -> list[Path]:
 
 
 def test_in_an_editor(dlq, service, mending, editor, tmp_path) -> None:
-    seen = editor("text = text.replace(b'1.50', b'2') + b'\\n'")
     mending(BODY.replace(b"1.50", b"1.5"))
-    editor("text = text.replace(b'-1.5', b'2') + b'\\n'")
+    seen = editor("text = text.replace(b'-1.5', b'2') + b'\\n'")
     ended = dlq("edit", str(A), *WHY, "--json")
     assert (ended.code, ended.json["version"]) == (0, 4)
     # One line for each value to read, and one line again to send.

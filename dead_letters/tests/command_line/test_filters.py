@@ -22,7 +22,12 @@ def test_every_filter_of_the_interface_is_offered() -> None:
 
 @pytest.mark.parametrize(
     ("offered", "known"),
-    [(StateChoice, StateFilter), (BulkStateChoice, BulkState), (ItemStateChoice, [*ItemState, "any"]), (Format, ExportFormat)],
+    [
+        (StateChoice, StateFilter),
+        (BulkStateChoice, BulkState),
+        (ItemStateChoice, [*ItemState, "any"]),
+        (Format, ExportFormat),
+    ],
 )
 def test_every_choice_of_the_interface_is_offered(offered, known) -> None:
     assert {str(one) for one in offered} == {str(one) for one in known}

@@ -14,7 +14,7 @@ WHY = ("--why", "mended")
 
 def begins_bulk(service, *later) -> None:
     """A bulk replay that goes on like this."""
-    service.on("POST", "/bulkreplays", lambda request: bulk_answer(request))
+    service.on("POST", "/bulkreplays", bulk_answer)
     service.on("GET", f"/bulkreplays/{BULK}", list(later))
 
 

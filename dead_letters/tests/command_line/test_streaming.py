@@ -38,7 +38,7 @@ def change(letter: dict, position: str) -> bytes:
 
 
 def test_events_are_read_in_whatever_pieces_they_come() -> None:
-    text = "event: dead-letter\r\nid: 1\ndata: {\ndata: }\n\n: heartbeat\nid: 2\n\ndata\n\n:only a comment\n\n".encode()
+    text = b"event: dead-letter\r\nid: 1\ndata: {\ndata: }\n\n: heartbeat\nid: 2\n\ndata\n\n:only a comment\n\n"
     expected = [Event("dead-letter", "{\n}", "1"), Event("message", "", "2"), Event("message", "", None)]
     for size in range(1, len(text) + 1):
         pieces = (text[begin : begin + size] for begin in range(0, len(text), size))
@@ -52,7 +52,9 @@ def test_line_ends_of_unicode_do_not_tear_an_event() -> None:
 
 
 def test_changes_are_lines_for_programs(dlq, service) -> None:
-    service.on("GET", LIVE, stream_of(b"event: ready\nid: 0\ndata: {}\n\n", change(a_letter(A), "1"), change(a_letter(B), "2")))
+    service.on(
+        "GET", LIVE, stream_of(b"event: ready\nid: 0\ndata: {}\n\n", change(a_letter(A), "1"), change(a_letter(B), "2"))
+    )
     ended = dlq("watch", "--count", "2", "--json", "--service", "s")
     assert ended.code == 0
     assert [json.loads(line) for line in ended.out.splitlines()] == [a_letter(A), a_letter(B)]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -39,7 +40,7 @@ def state_cell(state: str) -> Text:
 
 
 class Listing:
-    """Rows of cells. The first `lead` ones identify a row, and are never cut."""
+    """Rows of cells. The first `lead` ones identify a row, and have a line of their own if need be."""
 
     def __init__(self, titles: Sequence[str], rows: Sequence[Sequence[Text]], *, lead: int, nothing: str) -> None:
         self._titles = titles
@@ -67,11 +68,9 @@ class Listing:
 
     def _stacked(self) -> RenderResult:
         for row in self._rows:
-            # What identifies the row can be copied whole; the rest is cut where the line ends.
             yield Text("  ").join(row[: self._lead])
-            line = Text("  ").join([Text(""), *(one for one in row[self._lead :] if one.plain not in {"", "-"})])
-            line.no_wrap, line.overflow = True, "ellipsis"
-            yield line
+            rest = Text("  ").join(one for one in row[self._lead :] if one.plain not in {"", "-"})
+            yield Padding(rest, (0, 0, 0, 2))
 
 
 def facts(pairs: Sequence[tuple[str, Text | str]]) -> Table:
