@@ -38,7 +38,7 @@ router = APIRouter(prefix="/support", tags=["support"], dependencies=[Depends(re
 
 @router.get("/sessions/{session_id}")
 async def waiting_messages(
-    session_id: Annotated[str, Path(min_length=1, max_length=128)], request: Request
+    session_id: Annotated[str, Path(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+$")], request: Request
 ) -> list[WaitingMessage]:
     """What waits of one session in this service, by subscription and in order; the first thousand."""
     async with request.app.state.service.database.transaction() as connection:

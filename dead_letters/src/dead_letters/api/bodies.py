@@ -1,12 +1,21 @@
 """What support sends and gets."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Base64Bytes, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    Base64Bytes,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from dead_letters.domain import limits
 from dead_letters.domain.choice import Choice
@@ -20,6 +29,17 @@ Why = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=limits.TEXT_CHARACTERS_MAX, pattern=NO_NUL),
 ]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is out of range") from None
+
+
+Moment = Annotated[Instant, AfterValidator(_in_utc)]
+"""What the database can compare with: next to the ends of the calendar, a zone may lead beyond them."""
 
 
 class StateFilter(StrEnum):
@@ -56,9 +76,9 @@ class Filter(Strict):
     """The group: failures of the same cause have the same."""
     exception: Term | None = None
     """A part of the exception's type or text, in capitals or not."""
-    since: Instant | None = None
+    since: Moment | None = None
     """Last failed at this moment or later."""
-    until: Instant | None = None
+    until: Moment | None = None
     """Last failed before this moment."""
 
     @property
@@ -142,8 +162,8 @@ class AuditQuery(Strict):
     action: Term | None = None
     dead_letter_id: UUID | None = None
     bulk_replay_id: UUID | None = None
-    since: Instant | None = None
-    until: Instant | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Annotated[int, Field(ge=1, le=limits.PAGE_SIZE_MAX)] = limits.PAGE_SIZE_DEFAULT
     after: Annotated[str | None, Field(max_length=200, pattern=NO_NUL)] = None
 
@@ -199,7 +219,7 @@ class Edit(Strict):
     """The body when it is no text; at most one of the two."""
     content_type: Annotated[str | None, Field(max_length=255, pattern=r"^[\x20-\x7e]+$")] = None
     """Only where there is no event: `application/cloudevents+json` for one with its attributes in the body."""
-    expires_at: Instant | None = None
+    expires_at: Moment | None = None
     """When the event expires; null: never."""
     if_version: Annotated[int, Field(ge=0)]
     """The version that was looked at. When there is a newer one, nothing changes (409)."""
