@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 
-from dead_letters.command_line.exits import CommandError, Failed, NotFound, Refused, Unreachable
+from dead_letters.command_line.exits import CommandError, Failed, Misused, NotFound, Refused, Unreachable
 
 Json = dict[str, Any]
 
@@ -108,6 +108,8 @@ class Client:
         except (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError) as error:
             doubt = "" if is_harmless else "; whether it did what was asked, `dlq audit` tells"
             raise Unreachable(f"{self._place} has not answered: {_named(error)}{doubt}") from None
+        except UnicodeEncodeError:
+            raise Misused("an argument is no text") from None
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise Unreachable(f"{self._place} cannot be reached: {_named(error)}") from None
 
