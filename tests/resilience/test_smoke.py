@@ -37,7 +37,14 @@ SCENARIOS = (
     "disk-full+memory-alarm",
 )
 
-Trials = Callable[[str], Summary]
+FOUND = {
+    "take-over": 3,
+    "clock-skew": 3,
+    "network-half-close": 2,
+}
+"""Trials that once broke something, by their seeds."""
+
+Trials = Callable[[str, int], Summary]
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +64,8 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
         assert process.stdin is not None
         assert process.stdout is not None
 
-        def run(scenario: str) -> Summary:
-            question = msgspec.json.encode(Summary(scenario=scenario, seed=SEED)).decode()
+        def run(scenario: str, seed: int) -> Summary:
+            question = msgspec.json.encode(Summary(scenario=scenario, seed=seed)).decode()
             process.stdin.write(question + "\n")
             process.stdin.flush()
             answer = process.stdout.readline()
@@ -79,7 +86,7 @@ def test_every_fault_has_its_trial() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_invariant_holds_under(scenario: str, trials: Trials) -> None:
-    summary = trials(scenario)
+    summary = trials(scenario, FOUND.get(scenario, SEED))
     if summary.skipped:
         pytest.skip(summary.skipped)
     assert not summary.error, summary.error
@@ -91,7 +98,7 @@ def test_every_invariant_holds_under(scenario: str, trials: Trials) -> None:
 
 
 def test_a_suite_without_outbox_is_found_out(trials: Trials) -> None:
-    summary = trials(CONTROL)
+    summary = trials(CONTROL, SEED)
     assert not summary.error, summary.error
     assert not summary.is_void, summary.evidence
     # Not only that the history lacks what was recorded: deliveries did not end.

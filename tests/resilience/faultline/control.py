@@ -85,9 +85,9 @@ class ControlFolder:
         draft.write_text(str(skip))
         draft.rename(self.armed / f"{process}.{point}")
 
-    def disarm(self) -> None:
-        """Arm nothing any more."""
-        for path in self.armed.iterdir():
+    def disarm(self, point: FailPoint) -> None:
+        """Nobody is to die at the point any more."""
+        for path in self.armed.glob(f"*.{point}"):
             path.unlink(missing_ok=True)
 
     def has_fired(self, process: str, point: FailPoint) -> bool:

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from itertools import count
@@ -83,8 +84,10 @@ class Instruments:
             return
         reached = self._reached[point] = self._reached.get(point, 0) + 1
         if reached > skip:
-            armed.rename(self.control.fired / armed.name)
-            self.die(str(point))
+            # Gone when the point was disarmed meanwhile.
+            with suppress(FileNotFoundError):
+                armed.rename(self.control.fired / armed.name)
+                self.die(str(point))
 
     def die(self, why: str) -> None:
         """As `kill -9` does it."""

@@ -2,7 +2,7 @@
 
 from faultline.control import FailPoint
 from faultline.faults.kill import CommitPoints
-from faultline.site import FLOW_PROCESSES, PROCESSES
+from faultline.site import FLOW, PROCESSES
 
 MIN_SKEW_S, MAX_SKEW_S = 20.0, 300.0
 
@@ -16,8 +16,8 @@ class ClockSkew(CommitPoints):
     name = "clock-skew"
     hold_s = 3.0
 
-    def victims(self) -> dict[str, FailPoint]:
-        return {self.random.choice(FLOW_PROCESSES): FailPoint.COMMIT_TO_PUBLISH}
+    def rounds(self) -> list[dict[FailPoint, tuple[str, ...]]]:
+        return [{FailPoint.COMMIT_TO_PUBLISH: (self.random.choice(FLOW),)}]
 
     async def inject(self) -> None:
         self._sizes = {process: self.site.control.journal(process).stat().st_size for process in PROCESSES}

@@ -1,12 +1,13 @@
 """kill -9, of each process and at each commit point, and restarts one after the other."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import ClassVar
 
 from faultline.control import FailPoint
 from faultline.faults.fault import Fault
-from faultline.site import FLOW_PROCESSES, PROCESSES, SECOND_DELIVERY, SERVERS
+from faultline.site import PROCESSES, SECOND_DELIVERY, SERVERS
 
 SHORTEST_DOWN_S, LONGEST_DOWN_S = 0.5, 2.5
 POLL_S = 0.05
@@ -72,33 +73,49 @@ class KillBoth(Kill):
 
 
 class CommitPoints(Fault):
-    """kill -9 at each commit point, each in a process of its own, all armed at the same time."""
+    """kill -9 at each commit point, in as many services as possible at the same time.
+
+    Of two processes of a service, the one that comes to the point first is the one that dies.
+    """
 
     name = "commit-points"
     hold_s = 0.0
 
-    def victims(self) -> dict[str, FailPoint]:
-        """Which process is to die at which point."""
-        compensating = self.random.choice(COMPENSATING)
-        others = [point for point in FailPoint if point is not FailPoint.IN_A_COMPENSATION]
-        processes = [process for process in FLOW_PROCESSES if process != compensating]
-        self.random.shuffle(others)
-        return {compensating: FailPoint.IN_A_COMPENSATION, **dict(zip(processes, others, strict=True))}
+    def rounds(self) -> list[dict[FailPoint, tuple[str, ...]]]:
+        """Who may die at which point, round after round."""
+        services = [("ingestion",), *((service,) for service in COMPENSATING), DELIVERY]
+        undoing = (self.random.choice(COMPENSATING),)
+        services.remove(undoing)
+        first, *others = self.random.sample([one for one in FailPoint if one is not FailPoint.IN_A_COMPENSATION], 4)
+        together = dict(zip(others, services, strict=True))
+        return [together | {FailPoint.IN_A_COMPENSATION: undoing}, {first: self.random.choice([*services, undoing])}]
 
     async def inject(self) -> None:
-        await asyncio.gather(*(self.die_at(process, point) for process, point in self.victims().items()))
+        for together in self.rounds():
+            await asyncio.gather(*(self.die_at(point, processes) for point, processes in together.items()))
 
-    async def die_at(self, process: str, point: FailPoint) -> None:
-        """Arm the point, wait for the end of the process, and start it again."""
-        (self.site.control.fired / f"{process}.{point}").unlink(missing_ok=True)
-        self.site.control.arm(process, point, skip=self.random.randrange(4))
+    async def die_at(self, point: FailPoint, processes: Sequence[str]) -> None:
+        """Arm the point, wait for the end of a process, and start it again."""
+        control = self.site.control
+        for process in processes:
+            (control.fired / f"{process}.{point}").unlink(missing_ok=True)
+            control.arm(process, point, skip=self.random.randrange(4))
         with suppress(TimeoutError):
             async with asyncio.timeout(REACHED_WITHIN_S):
-                while not self.site.control.has_fired(process, point) or self.site.is_running(process):
+                while not any(control.has_fired(process, point) for process in processes):
                     await asyncio.sleep(POLL_S)
-            self.seen.append(f"{process} died {point}")
-            await asyncio.sleep(self.down_s)
-            await self.site.launch(process)
+        control.disarm(point)
+        for process in processes:
+            if control.has_fired(process, point):
+                await self._revive(process, point)
+
+    async def _revive(self, process: str, point: FailPoint) -> None:
+        async with asyncio.timeout(REACHED_WITHIN_S):
+            while self.site.is_running(process):
+                await asyncio.sleep(POLL_S)
+        self.seen.append(f"{process} died {point}")
+        await asyncio.sleep(self.down_s)
+        await self.site.launch(process)
 
     @property
     def down_s(self) -> float:
@@ -106,7 +123,8 @@ class CommitPoints(Fault):
         return self.random.uniform(SHORTEST_DOWN_S, LONGEST_DOWN_S)
 
     async def heal(self) -> None:
-        self.site.control.disarm()
+        for point in FailPoint:
+            self.site.control.disarm(point)
         await self.site.revive(PROCESSES)
 
 
@@ -115,8 +133,8 @@ class TakeOver(CommitPoints):
 
     name = "take-over"
 
-    def victims(self) -> dict[str, FailPoint]:
-        return {self.random.choice(DELIVERY): FailPoint.COMMIT_TO_PUBLISH}
+    def rounds(self) -> list[dict[FailPoint, tuple[str, ...]]]:
+        return [{FailPoint.COMMIT_TO_PUBLISH: DELIVERY}]
 
     @property
     def down_s(self) -> float:

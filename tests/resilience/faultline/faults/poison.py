@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -28,6 +29,7 @@ KIND = DeliveryRequested.message_type
 HOPELESS = {DeadLetterReason.MALFORMED, DeadLetterReason.UNSUPPORTED_VERSION}
 """What nobody can mend: no event at all, and one of a version that does not exist."""
 QUIET_LOOKS = 20
+FAILS_WITHIN_S = 15.0
 SHARE = 6
 """Every so-and-so-many-th session is afflicted."""
 
@@ -99,7 +101,7 @@ class BrokenHandler(Fault):
     """
 
     name = "broken-handler"
-    hold_s = 5.0
+    hold_s = 3.0
 
     async def inject(self) -> None:
         subscriptions = [
@@ -112,6 +114,11 @@ class BrokenHandler(Fault):
         self.site.control.cured.unlink(missing_ok=True)
         self.site.control.afflict(self._subscription, SHARE, self.random.randrange(SHARE))
         self.afflicted = [self._subscription]
+        async with Support.at(self.site.stack.base_url("dead_letters")) as support:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FAILS_WITHIN_S):
+                    while not await support.letters("open"):
+                        await asyncio.sleep(POLL_S)
 
     async def heal(self) -> None:
         async with Support.at(self.site.stack.base_url("dead_letters")) as support:

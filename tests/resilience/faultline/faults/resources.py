@@ -10,6 +10,7 @@ from local_stack.errors import StackError
 
 POLL_S = 0.1
 FULL_S = 5.0
+SHRINK_ATTEMPTS = 50
 NO_SPACE = "No space left on device"
 BELOW_RABBITMQ_LIMIT_BYTES = 8 * 1024**2
 ALARMS = "rabbit_alarm:get_alarms()"
@@ -68,9 +69,17 @@ class DiskFull(Fault):
 
     def _shrink(self, server: str, left_bytes: int) -> None:
         disk = self.site.disks[server]
-        state = os.statvfs(disk)
-        used = (state.f_blocks - state.f_bfree) * state.f_frsize
-        mount_tmpfs(str(disk), used + left_bytes, remount=True)
+        for attempt in range(SHRINK_ATTEMPTS):
+            state = os.statvfs(disk)
+            used = (state.f_blocks - state.f_bfree) * state.f_frsize
+            try:
+                mount_tmpfs(str(disk), used + left_bytes, remount=True)
+            except RuntimeError:
+                # The server has taken more in the meantime.
+                if attempt == SHRINK_ATTEMPTS - 1:
+                    raise
+            else:
+                return
 
 
 class MemoryAlarm(Fault):
