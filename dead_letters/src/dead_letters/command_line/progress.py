@@ -77,7 +77,7 @@ def _progress(output: Output) -> Iterator[Callable[[Json], None]]:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=output.stderr, transient=True) as bar:
-        task = bar.add_task("starting")
+        task = bar.add_task("starting", total=None)
 
         def tell(bulk: Json) -> None:
             done = bulk["handled"] + bulk["failed"] + bulk["skipped"]

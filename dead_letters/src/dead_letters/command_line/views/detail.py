@@ -9,12 +9,14 @@ from rich.text import Text
 
 from dead_letters.command_line.client import Json
 from dead_letters.command_line.moments import told
-from dead_letters.command_line.text import harmless
+from dead_letters.command_line.text import harmless, one_line
 from dead_letters.command_line.views.audit import audit_view
-from dead_letters.command_line.views.layout import Listing, block, cell, facts, section, state_cell
+from dead_letters.command_line.views.layout import Listing, block, cell, facts, section, state_cell, times
+from dead_letters.command_line.views.letters import cause_of
 
 BODY_CHARACTERS_MAX = 4_000
 STACK_CHARACTERS_MAX = 12_000
+ADDED = "deadletter_"
 
 
 def detail_view(letter: Json, at: datetime) -> RenderableType:
@@ -26,8 +28,7 @@ def detail_view(letter: Json, at: datetime) -> RenderableType:
         stack = block(last["stack"], STACK_CHARACTERS_MAX, f"dlq show {dead_letter_id} --json")
         parts.append(section("Stack of the last failure", stack))
     parts.append(section(f"Body, version {letter['version']}", _body(letter)))
-    headers = json.dumps(letter["headers"], ensure_ascii=False, indent=2)
-    parts.append(section("Headers", block(headers, BODY_CHARACTERS_MAX, f"dlq show {dead_letter_id} --json")))
+    parts.append(section("Headers", facts(_headers(letter["headers"]))))
     parts.append(section("Failures", _failures(letter["failure_list"], at)))
     if len(letter["version_list"]) > 1:
         parts.append(section("Versions of the body", _versions(letter["version_list"], at)))
@@ -56,13 +57,21 @@ def _facts(letter: Json, at: datetime) -> list[tuple[str, Text | str]]:
         ("exception", letter["exception_type"] or "-"),
         ("description", block(letter["description"], BODY_CHARACTERS_MAX, "--json")),
         ("group", letter["fingerprint"]),
-        ("attempts", f"{letter['attempts']}, dead-lettered {letter['failures']} times"),
-        ("replayed", f"{letter['attempt_epoch']} times"),
+        ("attempts", f"{letter['attempts']}, dead-lettered {times(letter['failures'])}"),
+        ("replayed", times(letter["attempt_epoch"])),
         ("parked", parked),
         ("first failed", told(letter["first_failed_at"], at)),
         ("last failed", told(letter["last_failed_at"], at)),
         ("changed", told(letter["changed_at"], at)),
         ("content type", f"{letter['content_type']}, {letter['body_bytes']} bytes"),
+    ]
+
+
+def _headers(headers: Json) -> list[tuple[str, Text | str]]:
+    # What the service that failed has added is told above, in full.
+    own = {name: value for name, value in headers.items() if not name.startswith(ADDED)}
+    return [
+        (one_line(name), cell(value if isinstance(value, str) else json.dumps(value))) for name, value in own.items()
     ]
 
 
@@ -85,14 +94,13 @@ def _failures(failures: Sequence[Json], at: datetime) -> RenderableType:
         [
             cell(told(one["last_failed_at"], at)),
             cell(f"replay {one['attempt_epoch']}" if one["attempt_epoch"] else "original"),
-            cell(f"{one['attempts']} attempts"),
+            cell(f"tried {times(one['attempts'])}"),
             cell(one["reason"]),
-            cell(one["exception_type"] or None),
-            cell(one["description"]),
+            cell(cause_of(one)),
         ]
         for one in failures
     ]
-    titles = ("FAILED", "OF", "ATTEMPTS", "REASON", "EXCEPTION", "DESCRIPTION")
+    titles = ("FAILED", "OF", "ATTEMPTS", "REASON", "CAUSE")
     return Listing(titles, rows, lead=3, nothing="None.")
 
 

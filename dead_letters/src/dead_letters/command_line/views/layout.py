@@ -73,6 +73,11 @@ class Listing:
             yield Padding(rest, (0, 0, 0, 2))
 
 
+def times(number: int) -> str:
+    """How often."""
+    return {0: "never", 1: "once"}.get(number, f"{number} times")
+
+
 def facts(pairs: Sequence[tuple[str, Text | str]]) -> Table:
     """Names and what they stand for, one below the other."""
     grid = Table.grid(padding=(0, 2))

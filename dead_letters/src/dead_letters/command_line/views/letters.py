@@ -8,7 +8,7 @@ from rich.text import Text
 
 from dead_letters.command_line.client import Json
 from dead_letters.command_line.moments import told
-from dead_letters.command_line.views.layout import Listing, cell, facts, state_cell
+from dead_letters.command_line.views.layout import Listing, cell, facts, state_cell, times
 
 
 def letters_view(items: Sequence[Json], at: datetime) -> RenderableType:
@@ -21,7 +21,7 @@ def letters_view(items: Sequence[Json], at: datetime) -> RenderableType:
             cell(one["subscription"]),
             cell(_short_type(one["message_type"])),
             cell(one["reason"]),
-            cell(_cause(one)),
+            cell(cause_of(one)),
         ]
         for one in items
     ]
@@ -40,7 +40,7 @@ def groups_view(page: Json, at: datetime) -> RenderableType:
             cell(one["service"]),
             cell(", ".join(one["subscriptions"])),
             cell(one["reason"]),
-            cell(_cause(one)),
+            cell(cause_of(one)),
             cell(one["example_id"]),
         ]
         for one in page["items"]
@@ -63,9 +63,9 @@ def letter_view(letter: Json, at: datetime) -> RenderableType:
             ("message", cell(letter["message_type"])),
             ("session", cell(letter["session_id"])),
             ("body version", cell(letter["version"])),
-            ("replayed", cell(f"{letter['attempt_epoch']} times")),
+            ("replayed", cell(times(letter["attempt_epoch"]))),
             ("last failed", cell(told(letter["last_failed_at"], at))),
-            ("cause", cell(_cause(letter))),
+            ("cause", cell(cause_of(letter))),
         ]
     )
 
@@ -79,15 +79,18 @@ def change_view(letter: Json, at: datetime) -> RenderableType:
         cell(letter["subscription"]),
         cell(_short_type(letter["message_type"])),
         cell(letter["reason"]),
-        cell(_cause(letter)),
+        cell(cause_of(letter)),
     ]
     line = Text("  ").join(parts)
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
 
 
-def _cause(one: Json) -> str:
-    return ": ".join(part for part in (one["exception_type"], one["description"]) if part)
+def cause_of(one: Json) -> str:
+    """Exception and description in one."""
+    kind, description = one["exception_type"], one["description"]
+    # Some exceptions name themselves in their text.
+    return description if not kind or description.startswith(kind) else f"{kind}: {description}".removesuffix(": ")
 
 
 def _short_type(message_type: str | None) -> str | None:

@@ -9,7 +9,7 @@ from rich.text import Text
 from dead_letters.command_line.client import Json
 from dead_letters.command_line.moments import told
 from dead_letters.command_line.text import harmless
-from dead_letters.command_line.views.layout import Listing, cell, section
+from dead_letters.command_line.views.layout import Listing, cell, section, times
 from dead_letters.command_line.views.letters import letters_view
 
 KIND_STYLES = {
@@ -58,7 +58,9 @@ def _waiting(waiting: Sequence[Json], at: datetime) -> RenderableType:
             cell(one["subscription"]),
             cell(one["position"]),
             cell(one["message_type"]),
-            cell("parked" if one["is_parked"] else f"{one['attempts']} attempts", "red" if one["is_parked"] else ""),
+            cell(
+                "parked" if one["is_parked"] else f"tried {times(one['attempts'])}", "red" if one["is_parked"] else ""
+            ),
             cell(None if one["is_parked"] else told(one["due_at"], at)),
             cell(one["message_id"]),
             cell(one["error"]),
