@@ -5,6 +5,8 @@ import shutil
 import traceback
 from pathlib import Path
 
+import msgspec
+
 from faultline.faults import ALONE, FAULTS
 from faultline.history import write_trial
 from faultline.plan import MIXED, TrialPlan, plan_trial
@@ -64,7 +66,7 @@ class Runner:
         summary = await self._judged(site, plan, quiet_limit_s=CONTROL_QUIET_S)
         # Its databases lack what was forgotten.
         await self.close()
-        return summary
+        return msgspec.structs.replace(summary, scenario=CONTROL)
 
     async def _judged(self, site: Site, plan: TrialPlan, quiet_limit_s: float = QUIET_LIMIT_S) -> Summary:
         result = await run_trial(site, plan, quiet_limit_s=quiet_limit_s)
