@@ -8,6 +8,7 @@ from typing import Self
 from urllib.parse import quote
 
 import httpx
+from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import ExecWaitStrategy
 
@@ -44,6 +45,8 @@ class ContainerServers:
         self._running = ExitStack()
 
     def __enter__(self) -> Self:
+        # The container that cleans up after a killed test is one more image to fetch. This block cleans up itself.
+        testcontainers_config.ryuk_disabled = True
         with ExitStack() as running:
             for container in (self._postgres, self._rabbitmq):
                 # Also when it exists but never gets ready.

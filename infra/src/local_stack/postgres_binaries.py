@@ -14,6 +14,8 @@ from local_stack.processes import run_command
 _UNPRIVILEGED_USER = "nobody"
 # The one right it keeps: to reach the data folder and the wheel below folders that only root may enter.
 _KEPT_RIGHTS = "-all,+dac_override"
+# Else the kernel leaves the right out when a program asks whether it may execute another, as initdb does.
+_COUNTS_EVERYWHERE = "--securebits=+no_setuid_fixup"
 
 
 def path(program: str) -> str:
@@ -30,7 +32,8 @@ def as_ordinary_user(*command: str) -> list[str]:
         return list(command)
     rights = [f"--{kind}={_KEPT_RIGHTS}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
     group = str(pwd.getpwnam(_UNPRIVILEGED_USER).pw_gid)
-    return ["setpriv", f"--reuid={_UNPRIVILEGED_USER}", f"--regid={group}", "--clear-groups", *rights, *command]
+    user = [f"--reuid={_UNPRIVILEGED_USER}", f"--regid={group}", "--clear-groups"]
+    return ["setpriv", *user, _COUNTS_EVERYWHERE, *rights, *command]
 
 
 def environment() -> dict[str, str]:

@@ -15,11 +15,16 @@ def config_for(package: str, database_url: str) -> Config:
     """Alembic's configuration for the migrations inside `package`."""
     config = Config()
     folder = Path(str(importlib.resources.files(package))) / "migrations"
-    config.set_main_option("script_location", str(Path(__file__).parent / "alembic"))
-    config.set_main_option("version_locations", str(folder / "versions"))
+    config.set_main_option("script_location", _literal(Path(__file__).parent / "alembic"))
+    config.set_main_option("version_locations", _literal(folder / "versions"))
     config.set_main_option("path_separator", "os")
     config.attributes["database_url"] = database_url
     return config
+
+
+def _literal(path: Path) -> str:
+    # A value of Alembic's configuration may refer to others.
+    return str(path).replace("%", "%%")
 
 
 def migrate(package: str, database_url: str) -> None:
