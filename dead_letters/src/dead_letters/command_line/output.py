@@ -45,7 +45,8 @@ class Output:
     def content(self, content: bytes) -> None:
         """Bytes as they are; on a terminal, with what it would act upon made harmless."""
         if sys.stdout.isatty():
-            self._write(harmless(content.decode(errors="backslashreplace")))
+            text = harmless(content.decode(errors="backslashreplace"))
+            self._write(text if text.endswith("\n") else f"{text}\n")
             return
         with _reader():
             sys.stdout.flush()

@@ -23,7 +23,7 @@ def audit_view(entries: Sequence[Json], at: datetime) -> RenderableType:
         ]
         for one in entries
     ]
-    return Listing(("AT", "WHO", "DID", "TO", "CHANGED", "WHY"), rows, lead=4, nothing="Nothing was done.")
+    return Listing(("AT", "WHO", "DID", "TO", "CHANGED", "WHY"), rows, lead=3, nothing="Nothing was done.")
 
 
 def _target(entry: Json) -> str | None:
