@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 # Imported before any test module is: pytest names a test module by its path, so the folder package_service/ would else
 # be taken for the package package_service.
@@ -20,6 +21,14 @@ from local_stack.servers import LocalServers
 from shared_contracts.topology import SUBSCRIPTIONS
 from shared_runtime.migrate import migrate
 from shared_runtime.testing import Broker
+
+# How long an example takes says more about the machine than about the code. Continuous integration tries the same
+# examples every time; `--hypothesis-profile=thorough` tries thirty times as many, and others each time.
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", parent=settings.get_profile("ci"), derandomize=False, max_examples=3_000)
+settings.load_profile("ci")
 
 SERVICES = (dead_letters, delivery, drone_scheduler, ingestion, package_service)
 

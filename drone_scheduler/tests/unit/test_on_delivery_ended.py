@@ -7,7 +7,7 @@ import pytest
 from drone_scheduler.domain.bookings import Booking, BookingStatus
 from drone_scheduler.domain.decisions import NOTHING, Decision, DeliveryEnded, decide_end
 from drone_scheduler.domain.fleet import Drone, DroneStatus
-from shared_contracts.drone_scheduler.v1 import DroneReleased, DroneScheduled
+from shared_contracts.drone_scheduler.v1 import DroneReleased, DroneScheduled, DroneSchedulingFailureReason
 
 from .examples import (
     DELIVERY,
@@ -118,6 +118,20 @@ def test_a_tombstone_is_left_when_the_request_has_not_come(event: DeliveryEnded)
 )
 def test_nothing_happens_after_the_end(event: DeliveryEnded, status: BookingStatus) -> None:
     assert decide(event, replace(booked(), status=status), drone()) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "event", [completed(), cancelled(flown=flight(ended_at=after(10)))], ids=lambda event: type(event).__name__
+)
+def test_what_a_grounded_drone_flew_counts_when_it_had_left_already(event: DeliveryEnded) -> None:
+    grounded = replace(
+        booked(), status=BookingStatus.REFUSED, failure_reason=DroneSchedulingFailureReason.DRONE_GROUNDED
+    )
+    decision = decide(event, grounded)
+    ended = state(decision, Booking)
+    assert (ended.status, ended.flown_distance_m) == (BookingStatus.REFUSED, 2_500)
+    assert decision.messages == ()
+    assert decide(event, ended) == NOTHING
 
 
 def test_a_drone_that_has_gone_to_another_delivery_is_left_alone() -> None:

@@ -149,7 +149,9 @@ def decide_end(
             return Decision((_ended(withdrawn, event.flight, now),))
         case BookingStatus.BOOKED | BookingStatus.IN_FLIGHT:
             return _decide_release(booking, drone, event, successor, now)
-        case BookingStatus.COMPLETED | BookingStatus.RELEASED | BookingStatus.REFUSED | BookingStatus.WITHDRAWN:
+        case BookingStatus.REFUSED:
+            return _decide_flight_after_all(booking, event, now)
+        case BookingStatus.COMPLETED | BookingStatus.RELEASED | BookingStatus.WITHDRAWN:
             return NOTHING
         case _:
             assert_never(booking.status)
@@ -202,6 +204,14 @@ def _decide_release(
     free = released(drone, event)
     handed_on = decide_handover(free, successor, now) or Decision((free,))
     return ended + Decision((), _compensation(drone, event)) + handed_on
+
+
+def _decide_flight_after_all(booking: Booking, event: DeliveryEnded, now: datetime) -> Decision:
+    """A drone that was grounded may have left just before: what it flew counts for utilization all the same."""
+    was_grounded = booking.failure_reason is DroneSchedulingFailureReason.DRONE_GROUNDED
+    if not was_grounded or event.flight is None or booking.flown_distance_m is not None:
+        return NOTHING
+    return Decision((_ended(booking, event.flight, now),))
 
 
 def _ended(booking: Booking, flight: FlightSummary | None, now: datetime) -> Booking:
