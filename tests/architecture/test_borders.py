@@ -18,6 +18,8 @@ PLANTED = [
     ("package_service", "tables.py", "import package_service.consumers", "Inside a service"),
     ("shared_runtime", "store.py", "import shared_contracts.topology", "The runtime knows nothing of drones"),
     ("shared_contracts", "message.py", "import asyncpg", "Contracts need nothing but pydantic"),
+    ("dead_letters", "command_line/client.py", "import dead_letters.tables", "The command dlq knows"),
+    ("dead_letters", "queries.py", "import dead_letters.command_line.client", "The dead letters run without"),
     ("fleet_simulator", "planted.py", "import delivery.tables", "The simulator talks to public interfaces only"),
 ]
 
