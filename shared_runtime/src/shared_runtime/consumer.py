@@ -15,7 +15,7 @@ Handler = Callable[[Any, UnitOfWork], Any]
 Loader = Callable[[asyncpg.Connection, Sequence[Any]], Awaitable[Iterable[object]]]
 H = TypeVar("H", bound=Handler)
 
-HANDLER_TIMEOUT_S = 30.0
+HANDLER_TIMEOUT_S = 10.0
 """A handler that waits longer for something has failed: its transaction holds locks, and its partition waits."""
 
 

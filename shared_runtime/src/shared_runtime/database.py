@@ -11,13 +11,17 @@ from asyncpg.pool import PoolConnectionProxy
 from shared_runtime.errors import DatabaseUnavailable, outage_of, text_of
 
 CONNECT_TIMEOUT_S = 10.0
-STATEMENT_TIMEOUT_S = 30.0
+STATEMENT_TIMEOUT_S = 10.0
 # A machine that is gone says nothing. Unless the server asks, it keeps its transactions and their locks for two hours,
 # and who takes over its messages waits for them.
 _KEEPALIVE = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
 # Something between the two may answer for a client that is gone. No batch of handlers thinks for so long,
 # see `shared_runtime.processor` and the limit of one handler.
-_IDLE_TRANSACTION = {"idle_in_transaction_session_timeout": "60s"}
+_IDLE_TRANSACTION = {"idle_in_transaction_session_timeout": "20s"}
+TRANSACTION_TIMEOUT_S = 30
+"""However a transaction spends it: also when half of a statement has arrived, and the other half never does."""
+FIRST_WITH_TRANSACTION_TIMEOUT = 17
+"""The version of PostgreSQL. Before it, such a transaction lasts until the connection is found dead."""
 
 _FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """All that a call to the database may raise."""
@@ -38,6 +42,7 @@ class Database:
             max_size=max_connections,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=STATEMENT_TIMEOUT_S,
+            init=_limit_transactions,
             reset=_keep_session,
             server_settings={"application_name": name, "jit": "off"} | _KEEPALIVE | _IDLE_TRANSACTION,
         )
@@ -111,6 +116,11 @@ async def _roll_back(connection: PoolConnectionProxy, transaction: Any) -> None:
         await transaction.rollback()
     except _FAILURES:
         _terminate(connection)
+
+
+async def _limit_transactions(connection: Any) -> None:
+    if connection.get_server_version().major >= FIRST_WITH_TRANSACTION_TIMEOUT:
+        await connection.execute(f"SET transaction_timeout = '{TRANSACTION_TIMEOUT_S}s'")
 
 
 async def _keep_session(connection: Any) -> None:

@@ -24,9 +24,14 @@ STATEMENTS: Sequence[str] = (
         routing_key text NOT NULL,
         properties text NOT NULL,
         body bytea NOT NULL,
-        created_at timestamptz NOT NULL
+        created_at timestamptz NOT NULL,
+        position bigint GENERATED ALWAYS AS IDENTITY,
+        owner bigint NOT NULL DEFAULT 0,
+        sessions integer[] NOT NULL DEFAULT '{}'
     ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)
     """,
+    "CREATE INDEX outbox_by_position ON outbox (position)",
+    "CREATE INDEX outbox_by_owner ON outbox (owner)",
     # Messages that wait for their next attempt, and those of the same session that came after them.
     """
     CREATE TABLE held_message (
@@ -62,6 +67,11 @@ STATEMENTS: Sequence[str] = (
 UPGRADES: Sequence[str] = (
     "ALTER TABLE held_message ADD COLUMN IF NOT EXISTS is_parked boolean NOT NULL DEFAULT false",
     "CREATE INDEX IF NOT EXISTS held_message_parked ON held_message (message_id) WHERE is_parked",
+    "ALTER TABLE outbox ADD COLUMN IF NOT EXISTS position bigint GENERATED ALWAYS AS IDENTITY",
+    "ALTER TABLE outbox ADD COLUMN IF NOT EXISTS owner bigint NOT NULL DEFAULT 0",
+    "ALTER TABLE outbox ADD COLUMN IF NOT EXISTS sessions integer[] NOT NULL DEFAULT '{}'",
+    "CREATE INDEX IF NOT EXISTS outbox_by_position ON outbox (position)",
+    "CREATE INDEX IF NOT EXISTS outbox_by_owner ON outbox (owner)",
 )
 
 TABLES = ("inbox", "outbox", "held_message", "crash_suspect")

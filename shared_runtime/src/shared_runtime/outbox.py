@@ -21,7 +21,7 @@ from shared_runtime.envelope import (
     is_session_id,
     new_id,
 )
-from shared_runtime.partition import partition_of
+from shared_runtime.partition import hash_of, partition_of
 from shared_runtime.tracing import continued
 from shared_runtime.unit_of_work import Publication
 
@@ -174,32 +174,49 @@ def _message(route: tuple[str, str], envelopes: Sequence[Envelope], identifier: 
     return Outgoing(identifier, exchange, routing_key, properties, encode_batch(envelopes), sessions)
 
 
-# The age of a row is told by the clock of the database: a process whose clock is fast would hide its rows from others.
+# The age of a row is told by the clock of the database, and its place by a sequence: ids hold the time of a process.
+# Whoever handled a session before had committed when the states of the session were loaded here, so its row is seen.
 _INSERT = """
-INSERT INTO outbox (id, exchange, routing_key, properties, body, created_at)
-SELECT id, exchange, routing_key, properties, body, now()
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[])
-     AS message (id, exchange, routing_key, properties, body)
+WITH added AS (
+    INSERT INTO outbox (id, owner, exchange, routing_key, properties, body, sessions, created_at)
+    SELECT id, $7, exchange, routing_key, properties, body, sessions::integer[], now()
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[])
+         WITH ORDINALITY AS message (id, exchange, routing_key, properties, body, sessions, place)
+    ORDER BY place
+)
+SELECT EXISTS (
+    SELECT FROM outbox, unnest(sessions) AS session
+    WHERE (owner < $7 OR owner > $7) AND session = ANY($8::integer[])
+)
 """
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::uuid[])"
 _OLDEST = """
 SELECT id, exchange, routing_key, properties, body FROM outbox
 WHERE created_at <= now() - make_interval(secs => $1) AND NOT id = ANY($3::uuid[])
-ORDER BY id LIMIT $2
+ORDER BY position LIMIT $2
 """
 _DEPTH = "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox"
 
 
-async def insert(connection: asyncpg.Connection, messages: Sequence[Outgoing]) -> None:
-    """Add the messages to the transaction."""
-    await connection.execute(
+async def insert(connection: asyncpg.Connection, messages: Sequence[Outgoing], owner: int) -> bool:
+    """Add the messages to the transaction, as those of the process `owner`.
+
+    Returns whether another process has messages of the same sessions that are not confirmed: they are to be published
+    first, by whomever.
+    """
+    hashes = [sorted({hash_of(session) for session in message.sessions}) for message in messages]
+    is_behind: bool = await connection.fetchval(
         _INSERT,
         [message.id for message in messages],
         [message.exchange for message in messages],
         [message.routing_key for message in messages],
         [msgspec.json.encode(message.properties, enc_hook=str).decode() for message in messages],
         [message.body for message in messages],
+        ["{" + ",".join(map(str, some)) + "}" for some in hashes],
+        owner,
+        list({one for some in hashes for one in some}),
     )
+    return is_behind
 
 
 async def delete(connection: asyncpg.Connection, identifiers: Sequence[UUID]) -> None:

@@ -29,9 +29,9 @@ from shared_runtime.unit_of_work import Publication, States, UnitOfWork
 log = structlog.get_logger(__name__)
 
 CONFLICT_ATTEMPTS = 5
-BATCH_PATIENCE_S = 20.0
+BATCH_PATIENCE_S = 5.0
 """When the handlers of a batch take longer than this together, the batch is divided: the database ends a transaction in
-which nothing has happened for a minute, see `shared_runtime.database`."""
+which nothing happens for too long, see `shared_runtime.database`."""
 
 
 class BatchTooSlow(Exception):
@@ -161,9 +161,14 @@ class Processor:
     async def _transact(self, jobs: list[Job], source: Source) -> None:
         started = asyncio.get_running_loop().time()
         outgoing: list[Outgoing] = []
+        is_behind = False
+
+        def hand_over() -> None:
+            self.relay.enqueue(outgoing, is_behind=is_behind)
+
         try:
             with self.relay.confirmed_rows() as confirmed:
-                async with self.database.transaction(lambda: self.relay.enqueue(outgoing)) as connection:
+                async with self.database.transaction(hand_over) as connection:
                     now = utc_now()
                     admitted = await source.admit(connection, jobs, now)
                     states = await self._load(connection, [job for job in admitted if job.error is None])
@@ -171,7 +176,7 @@ class Processor:
                     await self._save(connection, states)
                     outgoing += [*outbox.pack(events), *await source.settle(connection, admitted, now)]
                     if outgoing:
-                        await outbox.insert(connection, outgoing)
+                        is_behind = await outbox.insert(connection, outgoing, self.relay.owner)
                     if confirmed:
                         await outbox.delete(connection, confirmed)
         except BaseException as error:

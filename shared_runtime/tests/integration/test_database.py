@@ -10,7 +10,8 @@ import pytest_asyncio
 from sites import Site
 
 from shared_runtime import consumer, processor
-from shared_runtime.database import Database
+from shared_runtime import database as database_module
+from shared_runtime.database import TRANSACTION_TIMEOUT_S, Database
 from shared_runtime.errors import DatabaseUnavailable
 
 
@@ -142,8 +143,27 @@ async def test_the_server_asks_whether_a_silent_client_is_still_there(database: 
         idle_s, interval_s, count = [int(await connection.fetchval(f"SHOW {name}")) for name in names]
         idle_in_transaction = await connection.fetchval("SHOW idle_in_transaction_session_timeout")
     assert 0 < idle_s + interval_s * count <= 60
-    assert idle_in_transaction == "1min"
+    assert idle_in_transaction == "20s"
+
+
+async def test_a_transaction_ends_in_time_however_it_spends_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_S", 1)
+    database = await Database.open(site.database_url, name="tests", max_connections=1)
+
+    async def never_idle() -> None:
+        async with asyncio.timeout(10), database.transaction() as connection:
+            if connection.get_server_version().major < database_module.FIRST_WITH_TRANSACTION_TIMEOUT:
+                pytest.skip("this PostgreSQL has no limit for transactions")
+            while True:
+                await connection.fetchval("SELECT pg_sleep(0.1)")
+
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            await never_idle()
+        await works(database)
+    finally:
+        await database.close(5)
 
 
 def test_handlers_end_before_the_transaction_that_waits_for_them() -> None:
-    assert processor.BATCH_PATIENCE_S + consumer.HANDLER_TIMEOUT_S < 60
+    assert processor.BATCH_PATIENCE_S + consumer.HANDLER_TIMEOUT_S < 20 < TRANSACTION_TIMEOUT_S

@@ -163,6 +163,40 @@ async def test_what_a_dead_process_left_behind_is_found_by_one_that_lives(
         await all_is_published(world)
 
 
+async def test_nobody_overtakes_what_a_dead_process_has_committed(own_site: Site) -> None:
+    """Its rows are newer than what the sweep looks for, and their ids come from a clock that was wrong."""
+    sessions = [a_session() for _ in range(30)]
+    async with World.around(own_site) as world:
+        isolated = own_site.app(broker_url=UNREACHABLE, stop_timeout_s=0.5)
+        async with running(isolated, wait_ready=False) as client:
+            for number in (0, 1):
+                for session in sessions:
+                    await client.post(f"/api/v1/journals/{session}", json={"number": number})
+        await world.database.execute("UPDATE outbox SET id = overlay(id::text PLACING 'ffffffff' FROM 1 FOR 8)::uuid")
+        # Another session of the same service is published meanwhile, and does not have to wait.
+        other = a_session()
+        await world.send(*entries(other, [1]))
+        await world.has(other, 1)
+        assert await world.heard(sessions[0]) == []
+        await asyncio.gather(*(world.send(*entries(session, [2])) for session in sessions))
+        await asyncio.gather(*(world.has(session, 0, 1, 2) for session in sessions))
+        await all_is_published(world)
+
+
+async def test_two_living_processes_keep_the_order_of_a_session(own_site: Site) -> None:
+    """Commands of both, in turn: each sees what the other has committed, and it need not be published yet."""
+    sessions = [a_session() for _ in range(10)]
+    async with World.around(own_site) as world, running(own_site.app()) as second:
+        for number in range(20):
+            client = (world.http, second)[number % 2]
+            answers = await asyncio.gather(
+                *(client.post(f"/api/v1/journals/{session}", json={"number": number}) for session in sessions)
+            )
+            assert {answer.status_code for answer in answers} == {201}
+        await asyncio.gather(*(world.has(session, *range(20)) for session in sessions))
+        await all_is_published(world)
+
+
 async def test_a_lost_connection_costs_the_publisher_nothing_but_time(world: World) -> None:
     sessions = [a_session() for _ in range(10)]
 
