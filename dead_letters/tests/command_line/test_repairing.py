@@ -150,6 +150,21 @@ def test_waiting_for_many_tells_how_it_ended(last, code, told, dlq, service) -> 
     assert "1/7 handled" in ended.err
 
 
+def test_whoever_stops_waiting_is_told_that_it_goes_on(dlq, service) -> None:
+    def interrupted(_: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    begins_bulk(service)
+    service.on("GET", f"/bulkreplays/{BULK}", [a_bulk(), interrupted])
+    ended = dlq("replay", "--all", *WHY, "--yes", "--wait", "--json")
+    assert (ended.code, ended.out) == (130, "")
+    assert f"dlq bulk show {BULK} --wait" in ended.err
+    service.on("GET", f"/bulkreplays/{BULK}", a_bulk())
+    late = dlq("replay", "--all", *WHY, "--yes", "--wait", "--timeout", "0.1")
+    assert (late.code, late.out) == (1, "")
+    assert f"dlq bulk show {BULK} --wait" in late.err
+
+
 def test_ids_that_are_not_known_are_told(dlq, service) -> None:
     service.on("POST", "/bulkreplays", httpx.Response(201, json=a_bulk(total=1)))
     ended = dlq("replay", str(A), str(B), *WHY, "--yes")

@@ -35,14 +35,19 @@ def wait_for_letter(client: Client, letter: Json, output: Output, timeout_s: flo
 
 def wait_for_bulk(client: Client, bulk_replay_id: UUID, output: Output, timeout_s: float | None) -> Json:
     """The bulk replay when it does not run any more. Raises Failed when it takes longer than it may."""
-    with _progress(output) as tell:
-        return _wait(
-            lambda: client.get(f"/bulkreplays/{bulk_replay_id}"),
-            is_over=lambda found: found["state"] != RUNNING,
-            tell=tell,
-            what=f"the bulk replay goes on, see `dlq bulk show {bulk_replay_id} --wait`",
-            timeout_s=timeout_s,
-        )
+    goes_on = f"the bulk replay goes on, see `dlq bulk show {bulk_replay_id} --wait`"
+    try:
+        with _progress(output) as tell:
+            return _wait(
+                lambda: client.get(f"/bulkreplays/{bulk_replay_id}"),
+                is_over=lambda found: found["state"] != RUNNING,
+                tell=tell,
+                what=goes_on,
+                timeout_s=timeout_s,
+            )
+    except KeyboardInterrupt:
+        output.note(f"Interrupted; {goes_on}")
+        raise
 
 
 def _wait(
