@@ -19,7 +19,7 @@ from package_service.consumers import AmendPackage
 from shared_contracts.catalogue import MESSAGES
 from shared_runtime.consumer import Consumer, Registration
 
-HISTORIES = settings.default.max_examples * 3
+HISTORIES = settings.default.max_examples * 5
 OF_ONE_SERVICE_ALONE = {AmendPackage, CorrectDrone, StopNotifying}
 """Commands that lead to no message, each with tests of its own service."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from rehearsal.actor import Actor
 from rehearsal.machine import STEP_COUNT, Choreography
@@ -82,9 +82,9 @@ def delivery_ends_again(patch: pytest.MonkeyPatch) -> None:
 
 BROKEN: dict[Break, str] = {
     inbox_accepts_duplicates: "led to|twice",
-    cancelling_leaves_no_tombstone_at_the_scheduler: "reserved|drones booked|booking Booked|booking Waiting",
+    cancelling_leaves_no_tombstone_at_the_scheduler: "reserved|its booking is",
     cancelling_leaves_no_tombstone_at_delivery: "was to be cancelled",
-    package_is_not_withdrawn: "1 packages ready, 0 withdrawn",
+    package_is_not_withdrawn: "its package is Ready|1 packages ready, 0 withdrawn",
     drone_is_not_released: "1 drones booked, 0 released",
     drone_is_handed_over_while_it_is_held: "held by|do not agree|reserved",
     delivery_ends_again: "two ends|ended as|and ingestion says",
@@ -93,16 +93,18 @@ BROKEN: dict[Break, str] = {
 
 @pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: rule.__name__)
 def test_a_broken_rule_is_found(rule: Break, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Machine(Choreography):
+        """Another one, because the seed stays with it."""
+
     rule(monkeypatch)
     bounded = settings(
         max_examples=HISTORIES,
         stateful_step_count=STEP_COUNT,
-        derandomize=True,
         report_multiple_bugs=False,
         phases=[Phase.generate, Phase.shrink],
     )
     with pytest.raises(AssertionError, match=BROKEN[rule]) as found:
-        run_state_machine_as_test(Choreography, settings=bounded)
+        run_state_machine_as_test(seed(1)(Machine), settings=bounded)
     story = "\n".join(found.value.__notes__)
     assert re.search(r"state\.so_far\(.*\)", story)
     assert story.count("\n") < MAX_STORY_LINES, story

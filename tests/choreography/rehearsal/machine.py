@@ -16,6 +16,7 @@ from shared_contracts.domain_types import ConfirmationType
 from shared_contracts.fleet.v1 import DroneActivity
 
 BEGINNINGS = ["requested", "booked", "headed to the pickup", "headed to the drop-off", "at the drop-off"]
+CANCELLED = "requested, and cancelled at once"
 MAX_STEPS = 40
 STEP_COUNT = MAX_STEPS + 1
 """For Hypothesis, which counts the beginning as a step."""
@@ -35,7 +36,7 @@ mostly_committed = st.sampled_from(
 )
 lengths = st.one_of(st.integers(1, 15), *[st.just(MAX_STEPS)] * 3)
 """Most histories are as long as they may be; the shortest that shows the same is the one that is told."""
-beginnings = st.sampled_from([*["requested"] * 3, *BEGINNINGS])
+beginnings = st.sampled_from(["requested", "requested", CANCELLED, *BEGINNINGS])
 confirmations = st.sampled_from([ConfirmationType.NONE.value, ConfirmationType.PICTURE.value])
 periods = st.sampled_from(["2 seconds", "1 minute", "10 minutes", "1 hour", "until something is due"])
 clocks = st.sampled_from([(0, 0, 0, 0), (1, -1, 2, 0), (0, 40, -40, 0), (-40, 0, 0, 40), (0, 0, 3, -90)])
@@ -108,6 +109,9 @@ class Choreography(RuleBasedStateMachine):
         delivery = self.world.request(confirmation=confirmation)
         assert delivery is not None
         if beginning == "requested":
+            return
+        if beginning == CANCELLED:
+            self.world.cancel(delivery)
             return
         self.world.settle()
         for _ in range(BEGINNINGS.index(beginning) - 1):

@@ -65,6 +65,7 @@ class Promises:
         """When every message has arrived."""
         for name in self.world.accepted:
             self._services_agree(name)
+            self._nothing_is_reserved_in_vain(name)
             self._wishes_are_answered(name)
 
     def check_in_the_end(self) -> None:
@@ -123,6 +124,15 @@ class Promises:
         assert progress.deadline == delivery.deadline, f"ingestion has another deadline of {name}"
         if booking.status in HOLDING and not self.world.was_overtaken:
             assert booking.deadline == delivery.deadline, f"the scheduler has another deadline of {name}"
+
+    def _nothing_is_reserved_in_vain(self, name: str) -> None:
+        key = DELIVERIES[name]
+        delivery = self.world.table(Delivery).get(key)
+        if delivery is None or not delivery.stage.is_terminal:
+            return
+        booking, package = self.world.table(Booking).get(key), self.world.table(Package).get(key)
+        assert booking is None or booking.status in ENDED_BOOKING, f"{name} has ended, its booking is {booking.status}"
+        assert package is None or package.status in ENDED_PACKAGE, f"{name} has ended, its package is {package.status}"
 
     def _wishes_are_answered(self, name: str) -> None:
         key = DELIVERIES[name]
