@@ -28,12 +28,13 @@ class HeldMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts that began and did not end: the process died meanwhile."""
     first_failed_at: datetime | None
     error: str
-    due_at: datetime
+    pause_s: float
+    """Until its next attempt. The database alone keeps the moment: the clocks of processes differ."""
     is_parked: bool = False
 
     @classmethod
     def of(
-        cls, subscription: str, envelope: Envelope, error: BaseException, due_at: datetime, now: datetime
+        cls, subscription: str, envelope: Envelope, error: BaseException, pause_s: float, now: datetime
     ) -> "HeldMessage":
         follows = isinstance(error, Follows)
         return cls(
@@ -42,7 +43,7 @@ class HeldMessage(msgspec.Struct, frozen=True, kw_only=True):
             attempts=0 if follows else 1,
             first_failed_at=None if follows else now,
             error=text_of(error)[:MAX_ERROR_CHARACTERS],
-            due_at=due_at,
+            pause_s=pause_s,
         )
 
     @classmethod
@@ -62,7 +63,7 @@ class HeldMessage(msgspec.Struct, frozen=True, kw_only=True):
             attempts=attempts,
             first_failed_at=now,
             error=text_of(error)[:MAX_ERROR_CHARACTERS],
-            due_at=now,
+            pause_s=0.0,
             is_parked=True,
         )
 
@@ -71,11 +72,12 @@ class HeldMessage(msgspec.Struct, frozen=True, kw_only=True):
 _INSERT = """
 INSERT INTO held_message
     (subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, due_at, is_parked)
-SELECT subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, due_at, is_parked
+SELECT subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error,
+       now() + make_interval(secs => pause_s), is_parked
 FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::bytea[], $6::integer[], $7::timestamptz[], $8::text[],
-            $9::timestamptz[], $10::boolean[])
+            $9::float8[], $10::boolean[])
      WITH ORDINALITY AS message
-         (subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, due_at, is_parked,
+         (subscription, session_id, message_id, attributes, data, attempts, first_failed_at, error, pause_s, is_parked,
           position)
 ORDER BY message.position
 """
@@ -88,7 +90,8 @@ SELECT subscription, session_id FROM (
 WHERE due_at <= now() AND NOT is_parked ORDER BY due_at LIMIT $2
 """
 _HEAD = """
-SELECT position, subscription, attributes, data, attempts, begun, first_failed_at, error, due_at, is_parked
+SELECT position, subscription, attributes, data, attempts, begun, first_failed_at, error,
+       extract(epoch FROM due_at - now())::float8 AS pause_s, is_parked
 FROM held_message
 WHERE subscription = $1 AND session_id = $2 ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED
 """
@@ -97,10 +100,10 @@ _FIRST = """
 SELECT min(position) FROM held_message WHERE subscription = $1 AND session_id = $2
 """
 _BEGIN = """
-UPDATE held_message SET begun = begun + 1, due_at = $2 WHERE position = $1
+UPDATE held_message SET begun = begun + 1, due_at = now() + make_interval(secs => $2) WHERE position = $1
 """
 _GIVE_BACK = """
-UPDATE held_message SET begun = begun - 1, due_at = $2 WHERE position = $1
+UPDATE held_message SET begun = begun - 1, due_at = now() + make_interval(secs => $2) WHERE position = $1
 """
 _PARK = """
 UPDATE held_message
@@ -111,7 +114,7 @@ WHERE position = $1
 _UNPARK = """
 UPDATE held_message
 SET attributes = replay.attributes, data = replay.data, attempts = 0, begun = 0, first_failed_at = NULL,
-    error = '', due_at = $5, is_parked = false
+    error = '', due_at = now(), is_parked = false
 FROM unnest($2::uuid[], $3::text[], $4::bytea[]) AS replay (message_id, attributes, data)
 WHERE held_message.message_id = replay.message_id AND subscription = $1 AND is_parked
 RETURNING held_message.message_id
@@ -128,7 +131,8 @@ FROM held_message WHERE session_id = $1 ORDER BY subscription, position LIMIT $2
 _END = "UPDATE held_message SET begun = greatest(begun - 1, 0) WHERE position = $1"
 _POSTPONE = """
 UPDATE held_message
-SET attempts = $2, begun = 0, first_failed_at = coalesce(first_failed_at, $3), error = $4, due_at = $5
+SET attempts = $2, begun = 0, first_failed_at = coalesce(first_failed_at, $3), error = $4,
+    due_at = now() + make_interval(secs => $5)
 WHERE position = $1
 """
 _SUSPECT = """
@@ -151,7 +155,7 @@ async def insert(connection: asyncpg.Connection, messages: Sequence[HeldMessage]
         [message.attempts for message in messages],
         [message.first_failed_at for message in messages],
         [message.error for message in messages],
-        [message.due_at for message in messages],
+        [message.pause_s for message in messages],
         [message.is_parked for message in messages],
     )
 
@@ -176,7 +180,7 @@ async def head(connection: asyncpg.Connection, subscription: str, session_id: st
         begun=record["begun"],
         first_failed_at=record["first_failed_at"],
         error=record["error"],
-        due_at=record["due_at"],
+        pause_s=record["pause_s"],
         is_parked=record["is_parked"],
     )
 
@@ -186,9 +190,9 @@ async def lock(connection: asyncpg.Connection, message: HeldMessage) -> bool:
     return await connection.fetchval(_LOCK, message.position) is not None
 
 
-async def begin(connection: asyncpg.Connection, message: HeldMessage, until: datetime) -> None:
-    """Note that an attempt begins. Nobody else tries before `until`, unless it ends earlier."""
-    await connection.execute(_BEGIN, message.position, until)
+async def begin(connection: asyncpg.Connection, message: HeldMessage, lease_s: float) -> None:
+    """Note that an attempt begins. Nobody else tries within `lease_s`, unless it ends earlier."""
+    await connection.execute(_BEGIN, message.position, lease_s)
 
 
 async def end(connection: asyncpg.Connection, position: int) -> None:
@@ -202,16 +206,16 @@ async def remove(connection: asyncpg.Connection, position: int) -> None:
 
 
 async def postpone(
-    connection: asyncpg.Connection, message: HeldMessage, error: BaseException, due_at: datetime, now: datetime
+    connection: asyncpg.Connection, message: HeldMessage, error: BaseException, pause_s: float, now: datetime
 ) -> None:
-    """The attempt failed; the next one is at `due_at`."""
+    """The attempt failed; the next one is after the pause."""
     description = text_of(error)[:MAX_ERROR_CHARACTERS]
-    await connection.execute(_POSTPONE, message.position, message.attempts + 1, now, description, due_at)
+    await connection.execute(_POSTPONE, message.position, message.attempts + 1, now, description, pause_s)
 
 
-async def give_back(connection: asyncpg.Connection, message: HeldMessage, due_at: datetime) -> None:
-    """The attempt that began shall not count, and the next one be at `due_at`."""
-    await connection.execute(_GIVE_BACK, message.position, due_at)
+async def give_back(connection: asyncpg.Connection, message: HeldMessage, pause_s: float) -> None:
+    """The attempt that began shall not count, and the next one be after the pause."""
+    await connection.execute(_GIVE_BACK, message.position, pause_s)
 
 
 async def park(connection: asyncpg.Connection, message: HeldMessage, error: BaseException, now: datetime) -> None:
@@ -220,9 +224,7 @@ async def park(connection: asyncpg.Connection, message: HeldMessage, error: Base
     await connection.execute(_PARK, message.position, message.attempts + 1, now, description)
 
 
-async def unpark(
-    connection: asyncpg.Connection, subscription: str, replays: Sequence[Envelope], now: datetime
-) -> set[UUID]:
+async def unpark(connection: asyncpg.Connection, subscription: str, replays: Sequence[Envelope]) -> set[UUID]:
     """Put the replays in the places of the parked messages with their ids. Returns the ids that were parked."""
     records = await connection.fetch(
         _UNPARK,
@@ -230,7 +232,6 @@ async def unpark(
         [replay.id for replay in replays],
         [msgspec.json.encode(headers_of(replay)).decode() for replay in replays],
         [bytes(replay.data) for replay in replays],
-        now,
     )
     return {record[0] for record in records}
 

@@ -3,24 +3,23 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import asyncpg
 
 from shared_runtime import held
-from shared_runtime.envelope import utc_now
 from shared_runtime.errors import DatabaseUnavailable, SubscriptionPaused
 from shared_runtime.held import HeldMessage
 from shared_runtime.messages import SubscriptionSource, crash_of
 from shared_runtime.outbox import Outgoing
 from shared_runtime.processor import Ending, Job, Processor, Source
-from shared_runtime.retry import next_attempt_at
+from shared_runtime.retry import pause_before_next_attempt_s
 
 POLL_INTERVAL_S = 0.2
 SESSIONS_PER_POLL = 100
-LEASE = timedelta(seconds=30)
+LEASE_S = 30.0
 """When the process dies during an attempt, the next one is this much later."""
-AFTER_PAUSE = timedelta(seconds=1)
+WHILE_PAUSED_S = 1.0
 """A message that may not be dead-lettered at the moment is tried again after this time."""
 
 
@@ -50,9 +49,11 @@ class HeldSource(Source):
             attempts = self._head.attempts + 1
             first_failed_at = self._head.first_failed_at or now
             if job.error is not None:
-                due_at = next_attempt_at(job.error, attempts=attempts, first_failed_at=first_failed_at, now=now)
-                if due_at is not None:
-                    await held.postpone(connection, self._head, job.error, due_at, now)
+                pause_s = pause_before_next_attempt_s(
+                    job.error, attempts=attempts, first_failed_at=first_failed_at, now=now
+                )
+                if pause_s is not None:
+                    await held.postpone(connection, self._head, job.error, pause_s, now)
                     job.ending = Ending.HELD
                     continue
                 self._subscription.limit.require(1)
@@ -126,14 +127,13 @@ class HeldRetries:
 
     async def _begin(self, subscription: SubscriptionSource, session_id: str) -> HeldMessage | None:
         """The session's head, when it is due and nobody else tries it."""
-        now = utc_now()
         async with self._processor.database.transaction() as connection:
             head = await held.head(connection, subscription.name, session_id)
-            if head is None or head.is_parked or head.due_at > now:
+            if head is None or head.is_parked or head.pause_s > 0:
                 return None
             # Committed before the attempt, so that one that kills the process is counted.
             self._unfinished = head.position
-            await held.begin(connection, head, now + LEASE)
+            await held.begin(connection, head, LEASE_S)
             return head
 
     async def _attempt(self, subscription: SubscriptionSource, head: HeldMessage, error: BaseException | None) -> bool:
@@ -148,7 +148,7 @@ class HeldRetries:
                 await self._processor.run([], source)
         except SubscriptionPaused:
             async with self._processor.database.transaction() as connection:
-                await held.give_back(connection, head, utc_now() + AFTER_PAUSE)
+                await held.give_back(connection, head, WHILE_PAUSED_S)
             self._unfinished = None
             return False
         self._unfinished = None

@@ -19,7 +19,7 @@ from shared_runtime.outbox import Outgoing
 from shared_runtime.processor import Ending, Job, Processor, Source
 from shared_runtime.reader import Reader
 from shared_runtime.replays import DeadLetterDiscarded, ReplayHandled
-from shared_runtime.retry import Follows, next_attempt_at
+from shared_runtime.retry import Follows, pause_before_next_attempt_s
 from shared_runtime.unit_of_work import Publication
 
 log = structlog.get_logger(__name__)
@@ -46,16 +46,14 @@ class SubscriptionSource(Source):
         for job in jobs:
             if first[_identity(job)] is not job or _identity(job) not in fresh:
                 job.ending = Ending.DUPLICATE
-        await self._answer_support(connection, [job for job in jobs if job.ending is None], waiting, now)
+        await self._answer_support(connection, [job for job in jobs if job.ending is None], waiting)
         admitted = [job for job in jobs if job.ending is None]
         for job in admitted:
             if job.error is None and job.envelope.session_id in waiting:
                 job.error = Follows()
         return admitted
 
-    async def _answer_support(
-        self, connection: asyncpg.Connection, jobs: list[Job], waiting: Container[str], now: datetime
-    ) -> None:
+    async def _answer_support(self, connection: asyncpg.Connection, jobs: list[Job], waiting: Container[str]) -> None:
         """Let parked sessions go on: with a replay in the place of the dead letter, or without it."""
         discards = [job for job in jobs if isinstance(job.message, DeadLetterDiscarded)]
         if discards:
@@ -64,7 +62,7 @@ class SubscriptionSource(Source):
                 job.ending = Ending.HANDLED
         replays = [job for job in jobs if job.envelope.attempt_epoch and job.envelope.session_id in waiting]
         if replays:
-            parked = await held.unpark(connection, self.name, [job.envelope for job in replays], now)
+            parked = await held.unpark(connection, self.name, [job.envelope for job in replays])
             for job in replays:
                 if job.envelope.id in parked:
                     job.ending = Ending.HELD
@@ -75,9 +73,9 @@ class SubscriptionSource(Source):
         for job in jobs:
             if job.error is None:
                 continue
-            due_at = next_attempt_at(job.error, attempts=job.attempts, first_failed_at=now, now=now)
-            if due_at is not None:
-                rows.append(held.HeldMessage.of(self.name, job.envelope, job.error, due_at, now))
+            pause_s = pause_before_next_attempt_s(job.error, attempts=job.attempts, first_failed_at=now, now=now)
+            if pause_s is not None:
+                rows.append(held.HeldMessage.of(self.name, job.envelope, job.error, pause_s, now))
                 job.ending = Ending.HELD
                 continue
             if self.is_ordered:

@@ -22,10 +22,10 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, TransientError | OSError) or is_conflict(error)
 
 
-def next_attempt_at(
+def pause_before_next_attempt_s(
     error: BaseException, *, attempts: int, first_failed_at: datetime, now: datetime
-) -> datetime | None:
-    """The moment of the next attempt, None when the message is to be dead-lettered.
+) -> float | None:
+    """How long the message waits for its next attempt, None when it is to be dead-lettered.
 
     Pauses double from 0.2 s to a minute, each shortened by up to a half at random, so that what failed together does
     not come back together.
@@ -33,11 +33,11 @@ def next_attempt_at(
     if isinstance(error, PermanentError):
         return None
     if isinstance(error, Follows):
-        return now
+        return 0.0
     if is_transient(error):
         if now - first_failed_at >= TRANSIENT_PATIENCE:
             return None
     elif attempts >= MAX_ATTEMPTS_AT_THE_UNEXPECTED:
         return None
     pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(attempts - 1, 30))
-    return now + timedelta(seconds=pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+    return pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret

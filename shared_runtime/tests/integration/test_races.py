@@ -70,7 +70,7 @@ async def test_followers_do_not_overtake_a_message_that_another_process_is_about
             )
 
         await eventually(successor_waits, interval_s=0.005)
-        await held.insert(connection, [HeldMessage.of(ENTRIES.name, first, TransientError("not yet"), now, now)])
+        await held.insert(connection, [HeldMessage.of(ENTRIES.name, first, TransientError("not yet"), 0.0, now)])
     await world.has(session, 1, 2)
 
 
