@@ -158,13 +158,13 @@ class Instruments:
         _replace(Transaction, "commit", watched_commit)
 
     def _wrap_relay(self) -> None:
-        enqueue: Callable[[Relay, Sequence[Outgoing]], None] = Relay.enqueue
+        enqueue: Callable[..., None] = Relay.enqueue
         publish: Callable[[Publisher, Sequence[Outgoing]], Awaitable[list[Outcome]]] = Publisher.publish
 
-        def watched_enqueue(relay: Relay, messages: Sequence[Outgoing]) -> None:
+        def watched_enqueue(relay: Relay, messages: Sequence[Outgoing], **behind: bool) -> None:
             if messages:
                 self.reach(FailPoint.COMMIT_TO_PUBLISH)
-            enqueue(relay, messages)
+            enqueue(relay, messages, **behind)
 
         async def watched_publish(publisher: Publisher, messages: Sequence[Outgoing]) -> list[Outcome]:
             outcomes = await publish(publisher, messages)
@@ -213,8 +213,9 @@ def _replace(owner: Any, name: str, function: Callable[..., Any]) -> None:
 
 
 def _forget_outbox() -> None:
-    async def insert_nothing(_connection: Any, _messages: Sequence[Outgoing]) -> None:
+    async def insert_nothing(_connection: Any, _messages: Sequence[Outgoing], _owner: int) -> bool:
         """What is to be published is in the memory of the process only."""
+        return False
 
     _replace(outbox, "insert", insert_nothing)
 
