@@ -106,6 +106,8 @@ class FlightSummary(Value):
     """Metres flown between departure and end."""
     last_location: Location
     """Where the drone was at the end."""
+    last_observed_at: AwareDatetime | None = None
+    """When the drone was there, by its own clock: to be compared with nothing but times that the same drone told."""
 
     @property
     def duration_s(self) -> float:

@@ -55,7 +55,12 @@ ON_THE_WAY = Location(latitude=47.6261, longitude=-122.2337, altitude_m=120.0)
 
 PACKAGE = PackageDescription(size=PackageSize.SMALL, weight_kg=1.8, tag="fragile")
 FLIGHT = FlightSummary(
-    drone_id=DRONE_ID, departed_at=DEPARTED_AT, ended_at=HANDED_OVER_AT, distance_m=16_842.5, last_location=DROPOFF
+    drone_id=DRONE_ID,
+    departed_at=DEPARTED_AT,
+    ended_at=HANDED_OVER_AT,
+    distance_m=16_842.5,
+    last_location=DROPOFF,
+    last_observed_at=HANDED_OVER_AT - timedelta(seconds=4),
 )
 FLIGHT_TO_PICKUP_ONLY = FlightSummary(
     drone_id=DRONE_ID,
@@ -209,7 +214,21 @@ def _delivery_progress() -> Iterator[Example]:
             deadline=LATER_DEADLINE,
             pickup_eta=LATER_PICKUP_ETA,
             dropoff_eta=LATER_DROPOFF_ETA,
+            sequence=2,
         )
+    )
+    yield Example(
+        delivery.DeliveryRescheduled(
+            delivery_id=DELIVERY_ID,
+            owner_id=OWNER_ID,
+            occurred_at=REQUESTED_AT + timedelta(minutes=1),
+            pickup_time=LATER_PICKUP_TIME,
+            deadline=LATER_DEADLINE,
+            pickup_eta=LATER_PICKUP_ETA,
+            dropoff_eta=LATER_DROPOFF_ETA,
+        ),
+        "not_counted",
+        leaves_out_defaults=True,
     )
     yield Example(
         delivery.DeliveryHeadedToPickup(

@@ -59,6 +59,11 @@ def _texts(limits: list[Any]) -> st.SearchStrategy[str]:
     return st.text(min_size=max(shortest, default=0), max_size=min(longest, default=200))
 
 
+def _whole_numbers(limits: list[Any]) -> st.SearchStrategy[int]:
+    lowest = [limit.ge for limit in limits if isinstance(limit, annotated_types.Ge)]
+    return st.integers(min_value=max(lowest, default=None))
+
+
 def _numbers(limits: list[Any]) -> st.SearchStrategy[float]:
     bounds = {type(limit): limit for limit in limits}
     lower = bounds.get(annotated_types.Ge) or bounds.get(annotated_types.Gt)
@@ -85,6 +90,7 @@ _VALUES_OF_TYPE: dict[Any, Callable[[list[Any]], st.SearchStrategy[Any]]] = {
     UUID: lambda _: st.uuids(),
     bool: lambda _: st.booleans(),
     float: _numbers,
+    int: _whole_numbers,
     str: _texts,
     AwareDatetime: _instants,
 }

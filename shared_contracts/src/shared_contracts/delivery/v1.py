@@ -1,10 +1,10 @@
 """Messages that the delivery service publishes, version 1. It is the one writer of a delivery's terminal stage."""
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from shared_contracts.domain_types import ConfirmationRecord, DeliveryStage, Explanation, FlightSummary, OwnerId
 from shared_contracts.message import DeliveryMessage, Topic
@@ -47,6 +47,8 @@ class DeliveryRescheduled(DeliveryEvent):
     """When the drone is now expected at the pickup."""
     dropoff_eta: AwareDatetime
     """When the drone is now expected at the drop-off."""
+    sequence: Annotated[int | None, Field(ge=1)] = None
+    """The place of the change in the delivery's history: of two changes the greater holds, whatever clocks say."""
 
 
 class DeliveryHeadedToPickup(DeliveryEvent):
