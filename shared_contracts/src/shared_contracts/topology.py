@@ -24,8 +24,8 @@ class Subscription:
     messages: tuple[type[Message], ...]
     partitions: int = PARTITIONS
     is_ordered: bool = True
-    """Whether a message that cannot be processed makes the later ones of its session wait, until support has replayed or
-    discarded it."""
+    """Whether a message that cannot be processed makes the later ones of its session wait, until support has replayed
+    or discarded it."""
 
     @property
     def name(self) -> str:
