@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from delivery.domain.clocks import seen_at
 from delivery.domain.delivery import Delivery, TrackingEvent, TrackingEventKind, location_of
 from delivery.domain.ending import flight_until
 from delivery.domain.estimates import estimate
@@ -97,7 +98,7 @@ class DeliveryView(View):
             pickup_eta=estimated.pickup_eta,
             dropoff_eta=estimated.dropoff_eta,
             last_location=delivery.last_location,
-            last_observed_at=delivery.last_observed_at,
+            last_observed_at=_last_seen_at(delivery, now),
             distance_flown_m=delivery.distance_flown_m,
             scheduled_at=delivery.scheduled_at,
             departed_at=delivery.departed_at,
@@ -182,7 +183,7 @@ class StatusView(View):
             stage=delivery.stage,
             is_at_dropoff=delivery.arrived_at is not None and not delivery.stage.is_terminal,
             last_known_location=delivery.last_location,
-            observed_at=delivery.last_observed_at,
+            observed_at=_last_seen_at(delivery, now),
             pickup_eta=estimated.pickup_eta,
             dropoff_eta=estimated.dropoff_eta,
         )
@@ -295,6 +296,12 @@ class SummaryView(View):
 class TelemetryAccepted(View):
     accepted: int
     """How many reports are on their way to the topic."""
+
+
+def _last_seen_at(delivery: Delivery, now: datetime) -> datetime | None:
+    if delivery.last_observed_at is None:
+        return None
+    return seen_at(delivery.last_observed_at, delivery, delivery.ended_at or now)
 
 
 def _package(delivery: Delivery) -> PackageDescription | None:

@@ -2,7 +2,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 from delivery_journeys import Journey, now
-from delivery_stories import DROPOFF, telemetry
+from delivery_stories import DROPOFF, HALFWAY, telemetry
 
 from shared_contracts.delivery.v1 import (
     DeliveryCompleted,
@@ -82,3 +82,15 @@ async def test_nothing_happens_when_the_drone_flies_for_no_delivery_or_an_unknow
     stranger = Journey()
     await world.tells(telemetry(DroneActivity.CHARGING, delivery_id=None, drone_id=uuid4()), stranger.landed())
     assert await world.row(stranger.delivery_id) == {}
+
+
+async def test_the_position_follows_when_the_drones_clock_was_fast_and_a_process_wrote_a_time_to_come(world) -> None:
+    journey = await world.scheduled(ConfirmationType.NONE)
+    ahead = "UPDATE delivery SET scheduled_at = scheduled_at + interval '5 minutes' WHERE delivery_id = $1"
+    await world.database.execute(ahead, journey.delivery_id)
+    fast = journey.on_board().model_copy(update={"observed_at": now() + timedelta(hours=1)})
+    halfway = journey.on_board().model_copy(update={"location": HALFWAY})
+    await world.tells(journey.leaving(), fast, halfway)
+    assert (await world.row(journey.delivery_id))["last_longitude"] == HALFWAY.longitude
+    await world.tells(journey.landed())
+    await world.events.wait_for(journey.delivery_id, *FLOWN)

@@ -108,8 +108,9 @@ class Delivery:
     last_longitude: float | None = None
     last_altitude_m: float | None = None
     last_observed_at: datetime | None = None
+    """As the drone told it, by its own clock (see `domain.clocks`)."""
     position_kept_at: datetime | None = None
-    """When the last position that the history keeps was observed."""
+    """When the last position that the history keeps was observed, by the drone's own clock."""
     distance_flown_m: float = 0.0
     """Metres along the reported positions since the drone left."""
 

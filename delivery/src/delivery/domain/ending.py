@@ -165,12 +165,13 @@ def flight_until(delivery: Delivery, ended_at: datetime) -> FlightSummary | None
         ended_at=ended_at,
         distance_m=delivery.distance_flown_m,
         last_location=location,
+        last_observed_at=delivery.last_observed_at,
     )
 
 
 def _end(delivery: Delivery, stage: DeliveryStage, now: datetime, *, detail: str) -> Outcome:
-    # Another process's clock may be a little behind the one that saw the last position.
-    ended_at = max(now, delivery.last_observed_at or now)
+    # Another process's clock may be behind the one that saw the drone leave.
+    ended_at = max(now, delivery.departed_at or now)
     ended = replace(delivery, stage=stage, ended_at=ended_at, due_at=None)
     return tracked(ended, TrackingEventKind.STAGE_ENTERED, ended_at, terminal_event(ended), detail=detail)
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from math import asin, cos, radians, sin, sqrt
 from typing import assert_never
 
+from delivery.domain.clocks import seen_at
 from delivery.domain.delivery import Delivery, FlightPlan
 from shared_contracts.domain_types import DeliveryStage, Location
 
@@ -44,7 +45,8 @@ def estimate_pickup(delivery: Delivery, plan: FlightPlan, now: datetime) -> date
     if delivery.departed_at is None or delivery.last_location is None or delivery.last_observed_at is None:
         arrival = now + flight_time(plan.drone_location, plan.pickup, plan.cruise_speed_mps)
     else:
-        arrival = delivery.last_observed_at + flight_time(delivery.last_location, plan.pickup, plan.cruise_speed_mps)
+        left_at = seen_at(delivery.last_observed_at, delivery, now)
+        arrival = left_at + flight_time(delivery.last_location, plan.pickup, plan.cruise_speed_mps)
     return max(arrival, plan.pickup_time, now)
 
 
@@ -55,7 +57,7 @@ def estimate_dropoff(delivery: Delivery, plan: FlightPlan, now: datetime) -> dat
     elif delivery.last_location is None or delivery.last_observed_at is None:
         start, left_at = plan.pickup, delivery.picked_up_at
     else:
-        start, left_at = delivery.last_location, delivery.last_observed_at
+        start, left_at = delivery.last_location, seen_at(delivery.last_observed_at, delivery, now)
     return max(left_at + flight_time(start, plan.dropoff, plan.cruise_speed_mps), now)
 
 

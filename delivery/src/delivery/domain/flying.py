@@ -6,6 +6,7 @@ from enum import StrEnum
 from functools import partial
 from typing import assert_never
 
+from delivery.domain.clocks import is_late, seen_at
 from delivery.domain.delivery import Delivery, FlightPlan, Outcome, Rules, TrackingEventKind, replace, tracked
 from delivery.domain.ending import DEADLINE_PASSED, complete, fail
 from delivery.domain.estimates import distance_m, estimate_dropoff, estimate_pickup
@@ -25,30 +26,25 @@ def decide_telemetry(
 ) -> Outcome | None:
     """Move the delivery to where its drone is.
 
-    Reports of another drone, reports older than the last one and reports after the end change nothing. When reports
-    were lost, the stages that they would have told of are entered now, in their order: a stage is never left out, and
-    none is entered twice.
+    Reports of another drone, reports after the end and late ones change nothing. When reports were lost, the stages
+    that they would have told of are entered now, in their order: a stage is never left out, and none is entered twice.
     """
     if delivery is None or delivery.stage not in UNDER_WAY:
         return None
     plan = delivery.plan
-    observed_at = _believable(report.observed_at, delivery, now)
     if plan is None or plan.drone_id != report.drone_id:
         return None
-    if delivery.last_observed_at is not None and observed_at < delivery.last_observed_at:
-        return None
-    outcome = Outcome(_moved(delivery, report.location, observed_at))
-    if observed_at >= plan.deadline:
-        return outcome.then(lambda late: fail(late, *DEADLINE_PASSED, now))
-    for step in _steps(report.activity, plan, observed_at):
+    late = is_late(report.observed_at, delivery.last_observed_at, now)
+    seen = seen_at(report.observed_at, delivery, now)
+    outcome = Outcome(_moved(delivery, report.location, report.observed_at))
+    if seen >= plan.deadline:
+        return None if late else outcome.then(lambda overdue: fail(overdue, *DEADLINE_PASSED, now))
+    for step in _steps(report.activity, plan, seen):
         outcome = outcome.then(step)
-    return outcome.then(partial(_keep_position, observed_at=observed_at, rules=rules))
-
-
-def _believable(observed_at: datetime, delivery: Delivery, now: datetime) -> datetime:
-    # A drone whose clock is fast must not make its own later reports look old, and one whose clock is slow has not
-    # left before it was booked.
-    return min(max(observed_at, delivery.scheduled_at or observed_at), now)
+    if outcome.tracking:
+        # Whoever is further than we knew is not behind, whatever the clocks say: no clock can stop a delivery.
+        return outcome.then(lambda further: Outcome(replace(further, position_kept_at=report.observed_at)))
+    return None if late else outcome.then(partial(_keep_position, report.observed_at, seen, rules))
 
 
 def _moved(delivery: Delivery, location: Location, observed_at: datetime) -> Delivery:
@@ -65,10 +61,10 @@ def _moved(delivery: Delivery, location: Location, observed_at: datetime) -> Del
     )
 
 
-def _steps(activity: DroneActivity, plan: FlightPlan, observed_at: datetime) -> tuple[Step, ...]:
+def _steps(activity: DroneActivity, plan: FlightPlan, at: datetime) -> tuple[Step, ...]:
     """What must have happened by now for the drone to be doing this."""
-    head_to_pickup = partial(_head_to_pickup, plan=plan, at=observed_at)
-    head_to_dropoff = partial(_head_to_dropoff, plan=plan, at=observed_at)
+    head_to_pickup = partial(_head_to_pickup, plan=plan, at=at)
+    head_to_dropoff = partial(_head_to_dropoff, plan=plan, at=at)
     match activity:
         case DroneActivity.IDLE | DroneActivity.CHARGING:
             return ()
@@ -77,7 +73,7 @@ def _steps(activity: DroneActivity, plan: FlightPlan, observed_at: datetime) -> 
         case DroneActivity.HEADING_TO_DROPOFF:
             return (head_to_pickup, head_to_dropoff)
         case DroneActivity.AT_DROPOFF:
-            return (head_to_pickup, head_to_dropoff, partial(_arrive, at=observed_at))
+            return (head_to_pickup, head_to_dropoff, partial(_arrive, at=at))
         case _:
             assert_never(activity)
 
@@ -85,7 +81,7 @@ def _steps(activity: DroneActivity, plan: FlightPlan, observed_at: datetime) -> 
 def _head_to_pickup(delivery: Delivery, plan: FlightPlan, at: datetime) -> Outcome:
     if delivery.stage not in BEFORE_TAKE_OFF:
         return Outcome(delivery)
-    departed = replace(delivery, stage=DeliveryStage.HEADED_TO_PICKUP, departed_at=at, position_kept_at=at)
+    departed = replace(delivery, stage=DeliveryStage.HEADED_TO_PICKUP, departed_at=at)
     fact = DeliveryHeadedToPickup(
         delivery_id=delivery.delivery_id,
         owner_id=delivery.owner_id,
@@ -99,7 +95,7 @@ def _head_to_pickup(delivery: Delivery, plan: FlightPlan, at: datetime) -> Outco
 def _head_to_dropoff(delivery: Delivery, plan: FlightPlan, at: datetime) -> Outcome:
     if delivery.stage is not DeliveryStage.HEADED_TO_PICKUP:
         return Outcome(delivery)
-    loaded = replace(delivery, stage=DeliveryStage.HEADED_TO_DROPOFF, picked_up_at=at, position_kept_at=at)
+    loaded = replace(delivery, stage=DeliveryStage.HEADED_TO_DROPOFF, picked_up_at=at)
     fact = DeliveryHeadedToDropoff(
         delivery_id=delivery.delivery_id,
         owner_id=delivery.owner_id,
@@ -113,18 +109,19 @@ def _head_to_dropoff(delivery: Delivery, plan: FlightPlan, at: datetime) -> Outc
 def _arrive(delivery: Delivery, at: datetime) -> Outcome:
     if delivery.arrived_at is not None:
         return Outcome(delivery)
-    arrived = replace(delivery, arrived_at=at, position_kept_at=at)
+    arrived = replace(delivery, arrived_at=at)
     outcome = tracked(arrived, TrackingEventKind.ARRIVED_AT_DROPOFF, at)
     if delivery.confirmation_required is not ConfirmationType.NONE:
         return outcome
     return outcome.then(lambda landed: complete(landed, ConfirmationType.NONE, at, landed.last_location))
 
 
-def _keep_position(delivery: Delivery, observed_at: datetime, rules: Rules) -> Outcome:
+def _keep_position(observed_at: datetime, seen: datetime, rules: Rules, delivery: Delivery) -> Outcome:
     kept_at = delivery.position_kept_at
-    if kept_at is not None and observed_at - kept_at < rules.position_interval:
+    # A drone that sets its clock back has the same interval to wait, and not until its clock is where it was.
+    if kept_at is not None and abs(observed_at - kept_at) < rules.position_interval:
         return Outcome(delivery)
-    return tracked(replace(delivery, position_kept_at=observed_at), TrackingEventKind.POSITION_REPORTED, observed_at)
+    return tracked(replace(delivery, position_kept_at=observed_at), TrackingEventKind.POSITION_REPORTED, seen)
 
 
 class ConfirmationRefusal(StrEnum):

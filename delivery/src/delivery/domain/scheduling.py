@@ -164,6 +164,7 @@ def _reschedule(delivery: Delivery, pickup_time: datetime, deadline: datetime, n
         deadline=deadline,
         pickup_eta=estimate_pickup(rescheduled, plan, now),
         dropoff_eta=estimate_dropoff(rescheduled, plan, now),
+        sequence=rescheduled.tracking_events + 1,
     )
     return tracked(rescheduled, TrackingEventKind.STAGE_ENTERED, now, fact)
 
