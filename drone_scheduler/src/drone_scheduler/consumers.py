@@ -15,7 +15,9 @@ from drone_scheduler.domain.decisions import (
     decide_expiry,
     decide_grounding,
     decide_handover,
+    decide_overdue,
     decide_reschedule,
+    decide_succession,
 )
 from drone_scheduler.domain.fleet import (
     Drone,
@@ -122,7 +124,8 @@ def on_booking_due(booking: Booking, work: UnitOfWork) -> None:
 def on_line_searched(_: Tick, work: UnitOfWork) -> None:
     """Book the drones that were found for deliveries in line."""
     for delivery_id, drone_id in _known(work.get(Matches, Matches.key)).pairs:
-        _record(work, decide_handover(work.get(Drone, drone_id), work.get(Booking, delivery_id), work.now))
+        drone, booking = work.get(Drone, drone_id), work.get(Booking, delivery_id)
+        _record(work, decide_handover(drone, booking, work.now) or decide_overdue(booking, work.now))
 
 
 @consumer.handles(RegisterDrone, loads=[THE_DRONE, serviceable_drones])
@@ -175,7 +178,7 @@ def _change_drone(work: UnitOfWork, before: Drone | None, after: Drone) -> Drone
     """Record the change, if it is one. A drone that is free goes to the next in line. Returns what became of it."""
     if after == before:
         return after
-    _record(work, decide_handover(after, _successor(work, after.drone_id), work.now) or Decision((after,)))
+    _record(work, decide_succession(after, _successor(work, after.drone_id), work.now))
     return work.get(Drone, after.drone_id) or after
 
 

@@ -34,6 +34,7 @@ from shared_contracts.delivery.v1 import DeliveryHeadedToPickup
 from shared_contracts.fleet.v1 import DroneTelemetryReported
 from shared_contracts.ingestion.v1 import DeliveryRequested
 from shared_runtime import Tick
+from shared_runtime.envelope import utc_now
 
 CANDIDATES_PER_ROUND = (8, 32, 128)
 """How far the search for an errand goes; the later rounds are for those whose candidates were all taken by others."""
@@ -124,7 +125,7 @@ async def charged_drones(connection: asyncpg.Connection, reports: Sequence[Drone
     """Who is next in line for the drones that report being charged."""
     charged = {report.drone_id: report for report in reports if report.battery_percent >= CHARGED_PERCENT}
     drones = await _drones(connection, queries.CHARGING_DRONES, list(charged)) if charged else []
-    now = datetime.now(UTC)
+    now = utc_now()
     freed = {drone.drone_id: decide_telemetry(drone, charged[drone.drone_id], now) for drone in drones}
     return await _successors(connection, [report.drone_id for report in reports], freed)
 
@@ -135,7 +136,7 @@ async def serviceable_drones(
     """Who is next in line for the drones that the staff changes."""
     drone_ids = [command.drone_id for command in commands]
     known = {drone.drone_id: drone for drone in await DRONES.load(connection, drone_ids)}
-    now = datetime.now(UTC)
+    now = utc_now()
     changed = {command.drone_id: _changed(known.get(command.drone_id), command, now) for command in commands}
     freed = {drone_id: drone for drone_id, drone in changed.items() if drone is not None}
     return await _successors(connection, drone_ids, freed)

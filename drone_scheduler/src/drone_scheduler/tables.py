@@ -61,6 +61,7 @@ class DroneRow(SQLModel, table=True):
     battery_percent: float
     observed_at: datetime = Field(sa_type=MOMENT)
     delivery_id: UUID | None
+    reported_at: datetime | None = Field(sa_type=MOMENT)
 
 
 BOOKINGS = RowStore(Booking, BookingRow)

@@ -55,7 +55,13 @@ class Town:
         return asked.model_copy(update=changes)
 
 
-def flight(drone_id: UUID, last_location: Location, *, ended_at: datetime | None = None) -> FlightSummary:
+def flight(
+    drone_id: UUID,
+    last_location: Location,
+    *,
+    ended_at: datetime | None = None,
+    last_observed_at: datetime | None = None,
+) -> FlightSummary:
     """2.5 km flown in 5 minutes."""
     end = ended_at or utc_now()
     return FlightSummary(
@@ -64,6 +70,7 @@ def flight(drone_id: UUID, last_location: Location, *, ended_at: datetime | None
         ended_at=end,
         distance_m=2_500,
         last_location=last_location,
+        last_observed_at=last_observed_at,
     )
 
 

@@ -7,7 +7,7 @@ from shared_contracts.fleet.v1 import DroneActivity
 from shared_runtime.envelope import new_id, utc_now
 
 from .conftest import STAFF, Scheduler
-from .stories import Town, cancelled, report
+from .stories import Town, cancelled, completed, flight, report
 
 
 async def test_place_and_charge_follow_the_report(scheduler: Scheduler, town: Town) -> None:
@@ -82,3 +82,16 @@ async def test_found_by_the_search_of_the_line_when_it_charges_until_it_suits(sc
     await scheduler.hear(report(drone_id, town.at(0), battery_percent=75))
     (scheduled,) = await scheduler.mailbox.wait_for(request.delivery_id, DroneScheduled)
     assert scheduled.drone_id == drone_id
+
+
+async def test_counts_when_the_drones_clock_is_behind_that_of_the_scheduler(scheduler: Scheduler, town: Town) -> None:
+    drone_id = await scheduler.register(town.at(0))
+    behind = utc_now() - timedelta(minutes=5)
+    await scheduler.hear(report(drone_id, town.at(300), observed_at=behind))
+    assert (await scheduler.drone(drone_id))["location"] == town.at(300).model_dump()
+    request = town.request()
+    flown = flight(drone_id, town.at(600), last_observed_at=behind + timedelta(seconds=1))
+    await scheduler.hear(request, completed(request, flown))
+    assert (await scheduler.drone(drone_id))["location"] == town.at(600).model_dump()
+    await scheduler.hear(report(drone_id, town.at(900), observed_at=behind + timedelta(seconds=2)))
+    assert (await scheduler.drone(drone_id))["location"] == town.at(900).model_dump()

@@ -92,7 +92,9 @@ def booked(delivery_id: UUID = DELIVERY, drone_id: UUID = DRONE) -> Booking:
     return replace(waiting(delivery_id), status=BookingStatus.BOOKED, drone_id=drone_id, due_at=None)
 
 
-def flight(*, ended_at: datetime, last_location: Location = LOUVRE) -> FlightSummary:
+def flight(
+    *, ended_at: datetime, last_location: Location = LOUVRE, last_observed_at: datetime | None = None
+) -> FlightSummary:
     """2.5 km flown in 5 minutes."""
     return FlightSummary(
         drone_id=DRONE,
@@ -100,6 +102,7 @@ def flight(*, ended_at: datetime, last_location: Location = LOUVRE) -> FlightSum
         ended_at=ended_at,
         distance_m=2_500,
         last_location=last_location,
+        last_observed_at=last_observed_at,
     )
 
 

@@ -27,7 +27,6 @@ from .examples import (
     NOW,
     OPERA,
     OTHER_DELIVERY,
-    VERSAILLES,
     after,
     booked,
     drone,
@@ -63,18 +62,8 @@ def test_takes_over_a_new_design_and_keeps_its_place() -> None:
 
 
 def test_place_and_charge_follow_the_telemetry() -> None:
-    assert decide_telemetry(drone(), report(), after(1)) == drone(at=LOUVRE, battery_percent=50.0, observed_at=after(1))
-
-
-def test_ignored_when_the_report_is_older_than_the_last() -> None:
-    known = drone(observed_at=after(2))
-    assert decide_telemetry(known, report(observed_at=after(1)), after(3)) == known
-
-
-def test_a_clock_that_is_fast_does_not_silence_later_reports() -> None:
-    seen = decide_telemetry(drone(), report(observed_at=after(500)), after(1))
-    assert seen.observed_at == after(1)
-    assert decide_telemetry(seen, report(location=VERSAILLES, observed_at=after(2)), after(2)).location == VERSAILLES
+    seen = drone(at=LOUVRE, battery_percent=50.0, observed_at=after(1), reported_at=after(1))
+    assert decide_telemetry(drone(), report(), after(1)) == seen
 
 
 @pytest.mark.parametrize(

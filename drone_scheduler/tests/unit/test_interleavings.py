@@ -25,7 +25,9 @@ from drone_scheduler.domain.decisions import (
     decide_expiry,
     decide_grounding,
     decide_handover,
+    decide_overdue,
     decide_reschedule,
+    decide_succession,
     released,
 )
 from drone_scheduler.domain.fleet import Drone, DroneStatus, Errand, decide_telemetry, errand_of, lift_grounding
@@ -192,7 +194,8 @@ class Scheduler:
         found = self.find([booking.errand for booking in self.line()])
         for delivery_id, drone_id in found.items():
             drone_at_hand = self.drones[step.outdated_drone or drone_id]
-            self.record(decide_handover(drone_at_hand, self.bookings[delivery_id], self.now))
+            booking = self.bookings[delivery_id]
+            self.record(decide_handover(drone_at_hand, booking, self.now) or decide_overdue(booking, self.now))
 
     def time_passed(self, step: Step) -> None:
         self.now += timedelta(minutes=step.minutes)
@@ -203,10 +206,10 @@ class Scheduler:
     def finish(self) -> None:
         """In the end nobody waits any more, and no drone is held."""
         self.now += timedelta(days=1)
-        for booking in list(self.bookings.values()):
-            if booking.due_at is not None:
-                self.record(decide_expiry(booking, self.now))
-            self.end(cancelled(booking.delivery_id))
+        for delivery_id in list(self.bookings):
+            if self.bookings[delivery_id].due_at is not None:
+                self.record(decide_expiry(self.bookings[delivery_id], self.now))
+            self.end(cancelled(delivery_id))
             self.check()
         assert all(booking.status in ENDED for booking in self.bookings.values())
         assert all(one.delivery_id is None for one in self.drones.values())
@@ -238,8 +241,7 @@ class Scheduler:
         self.record(decide_end(booking, held, event, self.successor(free, outdated), self.now))
 
     def change(self, changed: Drone, outdated: UUID | None) -> None:
-        handed_over = decide_handover(changed, self.successor(changed, outdated), self.now)
-        self.record(handed_over or Decision((changed,)))
+        self.record(decide_succession(changed, self.successor(changed, outdated), self.now))
 
     def successor(self, free: Drone | None, outdated: UUID | None) -> Booking | None:
         if outdated is not None:

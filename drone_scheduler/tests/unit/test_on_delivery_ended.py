@@ -1,12 +1,13 @@
 """A delivery is completed, cancelled or failed: its drone is released and goes to the next in line."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
 from drone_scheduler.domain.bookings import Booking, BookingStatus
 from drone_scheduler.domain.decisions import NOTHING, Decision, DeliveryEnded, decide_end
-from drone_scheduler.domain.fleet import Drone, DroneStatus
+from drone_scheduler.domain.fleet import Drone, DroneStatus, decide_telemetry
 from shared_contracts.drone_scheduler.v1 import DroneReleased, DroneScheduled, DroneSchedulingFailureReason
 
 from .examples import (
@@ -24,6 +25,7 @@ from .examples import (
     flight,
     held_drone,
     message,
+    report,
     state,
     waiting,
 )
@@ -51,10 +53,25 @@ def test_the_flight_is_kept_for_utilization_when_completed() -> None:
     assert (ended.ended_at, ended.flown_distance_m, ended.flown_duration_s) == (after(10), 2_500, 300)
 
 
-def test_drone_stays_where_telemetry_saw_it_later_than_the_flight_ended() -> None:
-    seen_later = held_drone(DroneStatus.IN_FLIGHT, at=VERSAILLES, observed_at=after(10.5))
-    released = state(decide(completed(), booked(), seen_later), Drone)
-    assert (released.latitude, released.observed_at) == (VERSAILLES.latitude, after(10.5))
+@pytest.mark.parametrize("ended_at", [after(10), after(-50), after(500)], ids=["right", "slow", "fast"])
+def test_drone_stays_where_it_reported_to_be_since_whatever_the_clock_of_the_delivery_service(
+    ended_at: datetime,
+) -> None:
+    event = cancelled(flown=flight(ended_at=ended_at, last_observed_at=after(9)))
+    seen_later = held_drone(DroneStatus.IN_FLIGHT, at=VERSAILLES, reported_at=after(9.1))
+    assert state(decide(event, booked(), seen_later), Drone).location == VERSAILLES
+    seen_before = held_drone(DroneStatus.IN_FLIGHT, at=VERSAILLES, reported_at=after(8.9))
+    released = state(decide(event, booked(), seen_before), Drone)
+    assert (released.location, released.reported_at) == (LOUVRE, after(9))
+
+
+@pytest.mark.parametrize("ended_at", [after(10), after(500)], ids=["right", "fast"])
+def test_reports_count_after_the_end_whatever_the_clock_of_the_delivery_service(ended_at: datetime) -> None:
+    for last_observed_at in (None, after(9)):
+        event = cancelled(flown=flight(ended_at=ended_at, last_observed_at=last_observed_at))
+        released = state(decide(event, booked(), held_drone(DroneStatus.IN_FLIGHT)), Drone)
+        landed = report(location=VERSAILLES, battery_percent=40, observed_at=after(10.1))
+        assert decide_telemetry(released, landed, after(10.1)).location == VERSAILLES
 
 
 @pytest.mark.parametrize("event", COMPENSATED, ids=lambda event: type(event).__name__)

@@ -3,8 +3,15 @@
 from uuid import UUID
 
 from drone_scheduler.domain.bookings import Booking, BookingStatus
-from drone_scheduler.domain.decisions import NOTHING, Decision, decide_expiry, decide_handover
-from drone_scheduler.domain.fleet import DroneStatus, errand_of
+from drone_scheduler.domain.decisions import (
+    NOTHING,
+    Decision,
+    decide_expiry,
+    decide_handover,
+    decide_overdue,
+    decide_succession,
+)
+from drone_scheduler.domain.fleet import Drone, DroneStatus, errand_of
 from drone_scheduler.domain.line import Candidate, allot, hand_on
 from shared_contracts.drone_scheduler.v1 import DroneSchedulingFailed, DroneSchedulingFailureReason
 
@@ -92,3 +99,17 @@ def test_waits_on_when_the_deadline_has_moved() -> None:
 
 def test_nothing_is_due_any_more_when_a_drone_was_booked() -> None:
     assert decide_expiry(booked(), after(60)) == Decision((booked(),))
+
+
+def test_who_is_found_after_the_deadline_is_refused_and_leaves_the_drone_to_others() -> None:
+    decision = decide_succession(drone(), waiting(), after(60))
+    assert state(decision, Booking).status is BookingStatus.REFUSED
+    assert state(decision, Drone) == drone()
+    assert message(decision, DroneSchedulingFailed).reason is DroneSchedulingFailureReason.NO_DRONE_AVAILABLE
+
+
+def test_nobody_is_refused_before_the_deadline_or_who_does_not_wait() -> None:
+    assert decide_overdue(waiting(), after(59)) == NOTHING
+    assert decide_overdue(booked(), after(61)) == NOTHING
+    assert decide_overdue(None, after(61)) == NOTHING
+    assert decide_succession(held_drone(), waiting(), NOW) == Decision((held_drone(),))

@@ -107,6 +107,22 @@ def decide_handover(drone: Drone | None, waiting: Booking | None, now: datetime)
     return Decision((booked, hold(drone, booked.delivery_id)), (scheduled,))
 
 
+def decide_succession(drone: Drone, successor: Booking | None, now: datetime) -> Decision:
+    """Give the drone to its successor, or leave it free for others."""
+    return decide_handover(drone, successor, now) or Decision((drone,)) + decide_overdue(successor, now)
+
+
+def decide_overdue(waiting: Booking | None, now: datetime) -> Decision:
+    """Who cannot have the drone that was found for it, because its deadline is past, is told so.
+
+    Drones are found by the clock of the database, which may be minutes behind ours: found and turned away again and
+    again, one whose deadline is between the two would keep its drone from those behind it in line.
+    """
+    if waiting is None or waiting.status is not BookingStatus.WAITING or now < asked(waiting.deadline):
+        return NOTHING
+    return decide_expiry(waiting, now)
+
+
 def decide_departure(booking: Booking | None, drone: Drone | None, event: DeliveryHeadedToPickup) -> Decision:
     """The drone left for the pickup: from now on it is grounded only after its flight."""
     if booking is None or booking.status is not BookingStatus.BOOKED or booking.drone_id != event.drone_id:
@@ -159,7 +175,10 @@ def decide_end(
 
 def released(drone: Drone, event: DeliveryEnded) -> Drone:
     """The drone after the end of its delivery, where its flight ended."""
-    landing = None if event.flight is None else Observation(event.flight.ended_at, event.flight.last_location)
+    flight = event.flight
+    if flight is None:
+        return let_go(drone, None)
+    landing = Observation(flight.ended_at, flight.last_location, reported_at=flight.last_observed_at)
     return let_go(drone, landing)
 
 
@@ -202,8 +221,7 @@ def _decide_release(
     if drone is None or drone.delivery_id != booking.delivery_id:
         return ended
     free = released(drone, event)
-    handed_on = decide_handover(free, successor, now) or Decision((free,))
-    return ended + Decision((), _compensation(drone, event)) + handed_on
+    return ended + Decision((), _compensation(drone, event)) + decide_succession(free, successor, now)
 
 
 def _decide_flight_after_all(booking: Booking, event: DeliveryEnded, now: datetime) -> Decision:

@@ -1,7 +1,7 @@
 """Drones: what each can carry, how far it flies, and when it may be booked."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
@@ -19,6 +19,11 @@ CHARGE_BELOW_PERCENT = 25.0
 """A drone without a delivery and with less charge than this is not booked until it is charged."""
 CHARGED_PERCENT = 80.0
 """The charge at which a charging drone may be booked again. The gap keeps it from going back and forth."""
+
+FAST_AT_MOST = timedelta(seconds=5)
+"""A drone that tells a time further in our future has a wrong clock, or we have."""
+LATE_AT_MOST = timedelta(minutes=10)
+"""How long a report may be under way while others overtake it. An older one is of a clock that was set back."""
 
 FLYING = frozenset({DroneActivity.HEADING_TO_PICKUP, DroneActivity.HEADING_TO_DROPOFF, DroneActivity.AT_DROPOFF})
 
@@ -82,9 +87,11 @@ class Drone:
     altitude_m: float
     battery_percent: float
     observed_at: datetime
-    """When position and charge were observed."""
+    """When we take position and charge to have been observed. Nothing is decided by it."""
     delivery_id: UUID | None = None
     """The delivery that holds the drone."""
+    reported_at: datetime | None = None
+    """When the drone made the last report that counted, as it told by its own clock; None before the first."""
 
     @property
     def location(self) -> Location:
@@ -117,6 +124,8 @@ class Observation:
     observed_at: datetime
     location: Location | None = None
     battery_percent: float | None = None
+    reported_at: datetime | None = None
+    """The same moment by the drone's own clock, None when somebody else saw it."""
 
 
 @dataclass(frozen=True)
@@ -162,10 +171,21 @@ def decide_registration(
     )
 
 
+def is_late(reported_at: datetime, last_reported_at: datetime | None, now: datetime) -> bool:
+    """Whether a drone made the report before its last one, by its own clock.
+
+    The clocks of the processes that handle reports may be minutes apart, and so may those of the staff and of the
+    delivery service: none of them has a say in the order of a drone's reports. Ours can only make a report count, it
+    never silences one. And no time that a drone told once can silence it for long: a last time in our future is not
+    believed, nor one that is further ahead than a report can be late.
+    """
+    if last_reported_at is None:
+        return False
+    return last_reported_at - LATE_AT_MOST <= reported_at < last_reported_at <= now + FAST_AT_MOST
+
+
 def decide_observation(drone: Drone, observation: Observation) -> Drone:
-    """Place and charge are as observed, unless a later observation is known already."""
-    if observation.observed_at < drone.observed_at:
-        return drone
+    """Place and charge are as observed."""
     location = observation.location or drone.location
     battery_percent = drone.battery_percent if observation.battery_percent is None else observation.battery_percent
     return replace(
@@ -175,19 +195,21 @@ def decide_observation(drone: Drone, observation: Observation) -> Drone:
         altitude_m=location.altitude_m,
         battery_percent=battery_percent,
         observed_at=observation.observed_at,
+        reported_at=observation.reported_at or drone.reported_at,
         status=_status_with_charge(drone.status, battery_percent),
     )
 
 
 def decide_telemetry(drone: Drone, report: DroneTelemetryReported, now: datetime) -> Drone:
-    """Follow what the drone reports. A drone that flies for its delivery has taken off."""
-    if report.observed_at < drone.observed_at:
-        return drone
-    # A drone whose clock is fast must not silence its own later reports.
-    observed_at = min(report.observed_at, now)
-    seen = decide_observation(drone, Observation(observed_at, report.location, report.battery_percent))
+    """Follow what the drone reports. A drone that flies for its delivery has taken off, however late it tells so."""
     flies_for_its_delivery = report.activity in FLYING and report.delivery_id == drone.delivery_id is not None
-    return take_off(seen) if flies_for_its_delivery else seen
+    known = take_off(drone) if flies_for_its_delivery else drone
+    if is_late(report.observed_at, drone.reported_at, now):
+        return known
+    observed_at = min(report.observed_at, now)
+    return decide_observation(
+        known, Observation(observed_at, report.location, report.battery_percent, reported_at=report.observed_at)
+    )
 
 
 def take_off(drone: Drone) -> Drone:
@@ -201,12 +223,17 @@ def hold(drone: Drone, delivery_id: UUID) -> Drone:
 
 
 def let_go(drone: Drone, observation: Observation | None) -> Drone:
-    """The delivery of the drone ended: it is free where it is, or charges, or is grounded as was asked for."""
+    """The delivery of the drone ended: it is free where it is, or charges, or is grounded as was asked for.
+
+    Where its flight ended is one of the drone's own reports, which it may have followed by others.
+    """
     grounded = drone.status is DroneStatus.GROUNDING
     idle = replace(
         drone, delivery_id=None, status=DroneStatus.GROUNDED if grounded else _idle_status(drone.battery_percent)
     )
-    return idle if observation is None else decide_observation(idle, observation)
+    if observation is None or _is_known(observation, drone):
+        return idle
+    return decide_observation(idle, observation)
 
 
 def lift_grounding(drone: Drone) -> Drone:
@@ -220,6 +247,14 @@ def lift_grounding(drone: Drone) -> Drone:
             return drone
         case _:
             assert_never(drone.status)
+
+
+def _is_known(observation: Observation, drone: Drone) -> bool:
+    return (
+        observation.reported_at is not None
+        and drone.reported_at is not None
+        and observation.reported_at <= drone.reported_at
+    )
 
 
 def _idle_status(battery_percent: float) -> DroneStatus:
