@@ -69,6 +69,7 @@ class DeliveryProgressRow(SQLModel, table=True):
     headed_to_pickup_at: datetime | None = Field(default=None, sa_type=INSTANT)
     headed_to_dropoff_at: datetime | None = Field(default=None, sa_type=INSTANT)
     ended_at: datetime | None = Field(default=None, sa_type=INSTANT)
+    rescheduled_sequence: int | None = None
 
 
 class CancellationRow(SQLModel, table=True):

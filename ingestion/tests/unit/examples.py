@@ -122,7 +122,9 @@ def scheduled() -> DeliveryScheduled:
     return DeliveryScheduled(**_event(1), drone_id=DRONE, pickup_eta=after(12), dropoff_eta=after(20))
 
 
-def rescheduled(at: float = 2, pickup: float = 30, deadline: float = 90) -> DeliveryRescheduled:
+def rescheduled(
+    at: float = 2, pickup: float = 30, deadline: float = 90, sequence: int | None = None
+) -> DeliveryRescheduled:
     """Picked up when it may be at the earliest, and flown in 8 minutes."""
     return DeliveryRescheduled(
         **_event(at),
@@ -130,6 +132,7 @@ def rescheduled(at: float = 2, pickup: float = 30, deadline: float = 90) -> Deli
         deadline=after(deadline),
         pickup_eta=after(pickup),
         dropoff_eta=after(pickup + 8),
+        sequence=sequence,
     )
 
 

@@ -160,6 +160,19 @@ def test_last_times_hold_when_two_changes_were_recorded_at_the_same_moment() -> 
     assert progress.deadline == after(120)
 
 
+def test_the_later_change_holds_when_it_was_recorded_by_a_process_whose_clock_was_slow() -> None:
+    first, second = rescheduled(at=7, deadline=90, sequence=2), rescheduled(at=3, deadline=120, sequence=3)
+
+    assert follow(pending(), first, second).deadline == after(120)
+    assert follow(pending(), second, first) == follow(pending(), first, second)
+
+
+def test_times_decide_between_changes_that_are_not_numbered() -> None:
+    numbered, not_numbered = rescheduled(at=2, deadline=90, sequence=2), rescheduled(at=3, deadline=120)
+
+    assert follow(pending(), numbered, not_numbered) == follow(pending(), not_numbered, numbered)
+
+
 STORIES: list[list[DeliveryEvent]] = [
     [scheduled(), headed_to_pickup(), headed_to_dropoff(), completed()],
     [scheduled(), rescheduled(), headed_to_pickup(), headed_to_dropoff(), completed()],
@@ -167,6 +180,12 @@ STORIES: list[list[DeliveryEvent]] = [
     [scheduled(), rescheduled(at=2), rescheduled(at=3, pickup=45, deadline=120), reschedule_refused(pickup=60)],
     [scheduled(), headed_to_pickup(), reschedule_refused(), headed_to_dropoff(), cancellation_refused(), completed()],
     [scheduled(), rescheduled(), cancelled()],
+    [
+        scheduled(),
+        rescheduled(at=7, sequence=2),
+        rescheduled(at=3, deadline=120, sequence=3),
+        rescheduled(at=5, pickup=45, deadline=100, sequence=4),
+    ],
     [scheduled(), headed_to_pickup(), failed()],
     [failed(), cancellation_refused(DeliveryStage.FAILED, RefusalReason.ALREADY_ENDED)],
     [scheduled(), rescheduled()],

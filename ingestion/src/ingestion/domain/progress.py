@@ -75,6 +75,8 @@ class DeliveryProgress:
     headed_to_pickup_at: datetime | None = None
     headed_to_dropoff_at: datetime | None = None
     ended_at: datetime | None = None
+    rescheduled_sequence: int | None = None
+    """The place in the delivery's history of the change that holds."""
 
 
 class ChangeState(StrEnum):
@@ -129,7 +131,7 @@ def decide_rescheduled(progress: DeliveryProgress, event: DeliveryRescheduled) -
 
     Nor does it undo the arrival times that the drone's departure has told since.
     """
-    if progress.rescheduled_at is not None and event.occurred_at < progress.rescheduled_at:
+    if _is_older(event, progress):
         return progress
     ended = progress.stage.is_terminal
     return replace(
@@ -140,9 +142,23 @@ def decide_rescheduled(progress: DeliveryProgress, event: DeliveryRescheduled) -
         pickup_eta=event.pickup_eta if progress.headed_to_pickup_at is None else progress.pickup_eta,
         dropoff_eta=event.dropoff_eta if progress.headed_to_dropoff_at is None else progress.dropoff_eta,
         rescheduled_at=event.occurred_at,
+        rescheduled_sequence=event.sequence,
         due_at=None if ended else event.deadline + limits.OUTCOME_GRACE,
         outcome_inquiries=progress.outcome_inquiries if ended else 0,
     )
+
+
+def _is_older(event: DeliveryRescheduled, progress: DeliveryProgress) -> bool:
+    """Whether a later change of the delivery is known.
+
+    Two changes may have been recorded by processes whose clocks differ, so their numbers decide; the times do only for
+    events of publishers that did not number them.
+    """
+    if progress.rescheduled_at is None:
+        return False
+    if event.sequence is None or progress.rescheduled_sequence is None:
+        return event.occurred_at < progress.rescheduled_at
+    return event.sequence < progress.rescheduled_sequence
 
 
 def decide_headed_to_pickup(progress: DeliveryProgress, event: DeliveryHeadedToPickup) -> DeliveryProgress:
