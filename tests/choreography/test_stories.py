@@ -1,7 +1,8 @@
 """Histories that the machine has found, told again as it told them, so that they stay mended."""
 
+import pytest
 from rehearsal.promises import Promises
-from rehearsal.world import DELIVERIES, World
+from rehearsal.world import DELIVERIES, How, World
 
 from drone_scheduler.domain.bookings import Booking
 from drone_scheduler.domain.fleet import Drone, DroneStatus
@@ -24,3 +25,25 @@ def test_what_a_drone_flew_counts_when_it_was_grounded_just_after_it_had_left() 
     assert world.messages(DeliveryCompleted)
     assert world.table(Booking)[DELIVERIES["delivery 1"]].flown_distance_m is not None
     assert [one.status for one in world.table(Drone).values()] == [DroneStatus.GROUNDED]
+
+
+def two_changes() -> Promises:
+    """One of two processes of ingestion dies before it has published the first; the other goes on with the second."""
+    world = World()
+    promises = Promises(world)
+    world.request()
+    world.settle()
+    world.reschedule("delivery 1", minutes=60, how=How.PARTNER_GOES_ON)
+    world.reschedule("delivery 1", minutes=90)
+    world.settle()
+    return promises
+
+
+def test_what_a_dead_process_has_committed_comes_before_what_the_next_one_commits() -> None:
+    two_changes().check_at_rest()
+
+
+def test_else_the_older_change_would_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "_finds_its_sessions", staticmethod(lambda *_: False))
+    with pytest.raises(AssertionError, match="new times of delivery 1 are not answered|has another deadline"):
+        two_changes().check_at_rest()

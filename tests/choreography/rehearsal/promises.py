@@ -122,7 +122,7 @@ class Promises:
             return
         booking = self.world.table(Booking)[key]
         assert progress.deadline == delivery.deadline, f"ingestion has another deadline of {name}"
-        if booking.status in HOLDING and not self.world.was_overtaken:
+        if booking.status in HOLDING:
             assert booking.deadline == delivery.deadline, f"the scheduler has another deadline of {name}"
 
     def _nothing_is_reserved_in_vain(self, name: str) -> None:
@@ -144,8 +144,7 @@ class Promises:
                 answered = is_done or str(wish.event.envelope.id) in refused
                 assert answered, f"{name} was to be cancelled, and is neither cancelled nor is that refused"
         reschedule = self.world.table(Reschedule).get(key)
-        # Of two wishes in the wrong order the older one counts, and the newer one is never answered.
-        if reschedule is not None and delivery is not None and not self.world.was_overtaken:
+        if reschedule is not None and delivery is not None:
             waits = delivery.stage is DeliveryStage.PENDING or delivery.stage.is_terminal
             assert waits or reschedule.state is not ChangeState.REQUESTED, f"new times of {name} are not answered"
 

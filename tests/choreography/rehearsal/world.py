@@ -1,6 +1,6 @@
 """Four services, their network, one clock; customers, drones and staff act on them from outside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -98,7 +98,8 @@ class Leftover:
 
     sent: Sent
     was_published: bool = False
-    may_be_overtaken: bool = False
+    is_of_the_dead: bool = False
+    """Its process died, and another one of the service goes on."""
 
 
 class World:
@@ -124,7 +125,6 @@ class World:
         self.left: dict[str, list[Leftover]] = {name: [] for name in self.services}
         self.accepted: list[str] = []
         """The deliveries that a customer was promised."""
-        self.was_overtaken = False
         for name, design in list(zip(DRONES, DESIGNS, strict=True))[:drones]:
             self.command("drone-scheduler", RegisterDrone(DRONES[name], design, BASE, battery_percent=100.0))
 
@@ -353,15 +353,21 @@ class World:
             case How.CRASH_AFTER_COMMIT:
                 left += [Leftover(one) for one in step.sent]
             case How.PARTNER_GOES_ON:
-                left += [Leftover(one, may_be_overtaken=True) for one in step.sent]
-                self.was_overtaken |= bool(step.sent)
+                left += [Leftover(one, is_of_the_dead=True) for one in step.sent]
             case _:
-                # A process that has started again sends what it finds in its outbox before anything new.
-                first = [one for one in left if not one.may_be_overtaken]
-                self.left[actor.name] = [one for one in left if one.may_be_overtaken]
+                # A process that has started again sends what it finds in its outbox before anything new. One that goes
+                # on does so when it finds something of the sessions that it has something new of.
+                has_found = self._finds_its_sessions(left, step.sent)
+                first = [one for one in left if has_found or not one.is_of_the_dead]
+                self.left[actor.name] = [one for one in left if one not in first]
                 self._send([*first, *(Leftover(one) for one in step.sent)])
                 if how is How.CRASH_AFTER_PUBLISHING:
                     self.left[actor.name] += [Leftover(one, was_published=True) for one in step.sent]
+
+    @staticmethod
+    def _finds_its_sessions(left: list[Leftover], sent: Sequence[Sent]) -> bool:
+        sessions = {one.message.session_id for one in sent}
+        return any(one.sent.message.session_id in sessions for one in left)
 
     def _send(self, rows: list[Leftover]) -> None:
         for row in rows:
