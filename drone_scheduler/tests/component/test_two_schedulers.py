@@ -164,6 +164,6 @@ def _scheduled(pair: Pair) -> dict[UUID, UUID]:
 
 
 def _told(pair: Pair, message: type[DroneScheduled | DroneReleased]) -> Counter[UUID]:
-    """How often each delivery was told this."""
-    events = [event for side in pair.sides for event in side.mailbox.events]
-    return Counter(UUID(event.session_id) for event in events if event.type == message.message_type)
+    """How often each delivery was told this. Published twice is told once: the event has the same id."""
+    events = {event.id: event for side in pair.sides for event in side.mailbox.events}
+    return Counter(UUID(event.session_id) for event in events.values() if event.type == message.message_type)
