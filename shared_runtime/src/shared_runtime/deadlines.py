@@ -1,7 +1,7 @@
 """Rows that need attention at a moment of their own, and work that is done every so often."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import asyncpg
 import structlog
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 POLL_INTERVAL_S = 0.25
 ROWS_PER_POLL = 200
-AFTER_FAILURE = timedelta(seconds=60)
+AFTER_FAILURE_S = 60.0
 """A row whose handler failed comes up again after this time."""
 
 
@@ -32,7 +32,8 @@ class DueSource(Source):
         self._processor = processor
         quoted_key = f'"{store.key_column}"'
         self._postpone = (
-            f'UPDATE {store.quoted_table} SET "{due.column}" = $2 '  # noqa: S608 - names of the program
+            # The database looks for due rows by its own clock, so it says when this one comes up again.
+            f'UPDATE {store.quoted_table} SET "{due.column}" = now() + make_interval(secs => $2) '  # noqa: S608 - names
             f'WHERE {quoted_key} = ANY($1) AND "{due.column}" <= $3 RETURNING {quoted_key}'
         )
 
@@ -58,8 +59,8 @@ class DueSource(Source):
 
     async def postpone(self, connection: asyncpg.Connection, keys: list[Key], now: datetime) -> None:
         """Let those of the rows come up again later that are still due: their handler failed, or forgot to say when."""
-        for record in await connection.fetch(self._postpone, keys, now + AFTER_FAILURE, now):
-            log.error("due_row_postponed", row=self.name, key=str(record[0]), until=now + AFTER_FAILURE)
+        for record in await connection.fetch(self._postpone, keys, AFTER_FAILURE_S, now):
+            log.error("due_row_postponed", row=self.name, key=str(record[0]), by_s=AFTER_FAILURE_S)
 
 
 class Deadlines:
