@@ -248,10 +248,10 @@ def test_database_processes_that_outlive_their_server_are_ended_before_another_s
 @pytest.mark.parametrize(
     ("setting", "value", "told"),
     [
-        ("PORT_BASE", "0", "PORT_BASE=0 is no port number from 1 to 65532"),
-        ("PORT_BASE", "-5", "PORT_BASE=-5 is no port number from 1 to 65532"),
-        ("PORT_BASE", "65533", "PORT_BASE=65533 is no port number from 1 to 65532"),
-        ("PORT_BASE", "http", "PORT_BASE=http is no port number from 1 to 65532"),
+        ("PORT_BASE", "0", "PORT_BASE=0 is no port number from 1 to 65531"),
+        ("PORT_BASE", "-5", "PORT_BASE=-5 is no port number from 1 to 65531"),
+        ("PORT_BASE", "65532", "PORT_BASE=65532 is no port number from 1 to 65531"),
+        ("PORT_BASE", "http", "PORT_BASE=http is no port number from 1 to 65531"),
         ("MANAGEMENT_PORT", "65536", "MANAGEMENT_PORT=65536 is no port number from 1 to 65535"),
     ],
 )
