@@ -13,11 +13,18 @@ from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import PublishError
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
-from local_stack.broker_definitions import ADMIN_USER, broker_users
+from local_stack.broker_definitions import (
+    ADMIN_USER,
+    DEAD_LETTER_EXCHANGE,
+    DEAD_LETTERS_USER,
+    REPLAY_EXCHANGE,
+    broker_users,
+)
 from local_stack.ports import is_free
 from local_stack.servers import LocalServers
 from shared_contracts.message import Topic
 from shared_contracts.topology import PUBLISHERS, SUBSCRIPTIONS
+from shared_runtime.replays import OUTCOMES
 
 DEADLINE_S = 20.0
 PACKAGE_REQUESTS = SUBSCRIPTIONS[0]
@@ -87,15 +94,19 @@ async def test_user_may_not_read_queues_of_others(servers: LocalServers, user: s
     own = {user, "notifications"} if user == "fleet" else {user}
     for subscription in SUBSCRIPTIONS:
         if subscription.service not in own:
-            for name in (subscription.queue(0), subscription.dead_letter_queue):
+            names = [subscription.queue(0)]
+            # All dead letters are one user's business.
+            names += [] if user == DEAD_LETTERS_USER else [subscription.dead_letter_queue]
+            for name in names:
                 with pytest.raises(ChannelAccessRefused):
                     await first_message(servers.broker_url(user), name)
 
 
 @pytest.mark.parametrize("user", broker_users())
 async def test_user_may_not_write_to_exchanges_of_others(servers: LocalServers, user: str) -> None:
-    own = {*PUBLISHERS[user]} | (set() if user == "fleet" else {"dead-letters"})
-    for exchange in {*Topic, "dead-letters", "amq.topic", ""} - own:
+    own = {*PUBLISHERS.get(user, ())} | (set() if user == "fleet" else {DEAD_LETTER_EXCHANGE, OUTCOMES.topic})
+    own |= {REPLAY_EXCHANGE} if user == DEAD_LETTERS_USER else set()
+    for exchange in {*Topic, DEAD_LETTER_EXCHANGE, REPLAY_EXCHANGE, OUTCOMES.topic, "amq.topic", ""} - own:
         with pytest.raises(ChannelAccessRefused):
             await publish(servers.broker_url(user), exchange, PACKAGE_REQUESTS.queue(0))
 
