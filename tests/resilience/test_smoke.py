@@ -37,6 +37,8 @@ SCENARIOS = (
     "disk-full+memory-alarm",
 )
 
+KILLS = {"kill-services", "kill-servers"}
+"""Part of `make test`; the others take ten minutes, in `make resilience`."""
 FOUND = {
     "take-over": 2,
     "clock-skew": 3,
@@ -84,7 +86,9 @@ def test_every_fault_has_its_trial() -> None:
     assert {fault for scenario in SCENARIOS for fault in scenario.split("+")} == set(FAULTS)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(
+    "scenario", [one if one in KILLS else pytest.param(one, marks=pytest.mark.every_fault) for one in SCENARIOS]
+)
 def test_every_invariant_holds_under(scenario: str, trials: Trials) -> None:
     summary = trials(scenario, FOUND.get(scenario, SEED))
     if summary.skipped:
@@ -97,6 +101,7 @@ def test_every_invariant_holds_under(scenario: str, trials: Trials) -> None:
     assert summary.handled >= 10 * summary.accepted // 2
 
 
+@pytest.mark.every_fault
 def test_a_suite_without_outbox_is_found_out(trials: Trials) -> None:
     summary = trials(CONTROL, SEED)
     assert not summary.error, summary.error

@@ -51,12 +51,17 @@ class Support:
 
         Raises TimeoutError.
         """
-        async with asyncio.timeout(WITHIN_S):
-            while True:
-                letters = await self.letters("open")
-                if sessions <= {letter["session_id"] or "" for letter in letters}:
-                    return letters
-                await asyncio.sleep(POLL_S)
+        missing = sessions
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while True:
+                    letters = await self.letters("open")
+                    missing = sessions - {letter["session_id"] or "" for letter in letters}
+                    if not missing:
+                        return letters
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise TimeoutError(f"no dead letter of the sessions {sorted(missing)}") from None
 
     async def edit(self, letter: Letter, body: str) -> None:
         """Mend the body."""
