@@ -51,13 +51,12 @@ class QueueIntake:
         self._consumers: Container[str] = ()
         self._consumer_tag = ""
         self._prefetch = PREFETCH_FIRST
-        self._is_adapting = False
+        self.is_adapting = False
+        """Whether the channel was given up for another prefetch, and is to be attached again."""
 
     @property
     def is_attached(self) -> bool:
         """Whether the broker still has the consumer: it ends consumers whose queue is deleted."""
-        if self._is_adapting:
-            return True
         return self._channel is not None and not self._channel.is_closed and self._consumer_tag in self._consumers
 
     async def attach(self, connection: AbstractConnection) -> None:
@@ -67,34 +66,31 @@ class QueueIntake:
         underlay = await channel.get_underlay_channel()
         self._consumers = underlay.consumers  # type: ignore[attr-defined]
         self.arrived = deque()
-        await self._consume(channel)
+        # The number is for consumers that begin after it is set.
+        await channel.set_qos(prefetch_count=self._prefetch)
+        queue = await channel.get_queue(self.queue, ensure=False)
+        self._consumer_tag = await queue.consume(partial(self._arrive, self.arrived))
+        self.is_adapting = False
 
     async def adapt(self, largest_bytes: int) -> None:
-        """Prefetch as many messages of this size as fit into memory: the broker itself counts only messages."""
+        """Prefetch as many messages of this size as fit into memory: the broker itself counts only messages.
+
+        The channel is given up for that, and attached again by whoever watches. A consumer that is only cancelled may
+        keep what is on its way to it: a quorum queue then counts it as delivered, and nobody gets it.
+        """
         wanted = max(1, min(PREFETCH_MAX, BYTES_PER_QUEUE // max(1, largest_bytes)))
         channel = self._channel
         if channel is None or channel.is_closed or self._prefetch / 2 < wanted < self._prefetch * 2:
             return
         self._prefetch = wanted
-        self._is_adapting = True
-        try:
-            queue = await channel.get_queue(self.queue, ensure=False)
-            await queue.cancel(self._consumer_tag)
-            await self._consume(channel)
-        finally:
-            self._is_adapting = False
+        self.is_adapting = True
+        await self.close()
 
     async def close(self) -> None:
         """Give the channel up. What is not acknowledged goes back to the queue."""
         channel, self._channel = self._channel, None
         if channel is not None and not channel.is_closed:
             await close_quietly(channel)
-
-    async def _consume(self, channel: AbstractChannel) -> None:
-        # The number is for consumers that begin after it is set.
-        await channel.set_qos(prefetch_count=self._prefetch)
-        queue = await channel.get_queue(self.queue, ensure=False)
-        self._consumer_tag = await queue.consume(partial(self._arrive, self.arrived))
 
     async def _arrive(self, arrived: deque[AbstractIncomingMessage], message: AbstractIncomingMessage) -> None:
         arrived.append(message)
@@ -116,7 +112,7 @@ class Intake:
 
     def problem(self) -> str | None:
         """What keeps dead letters from being taken in, for readiness."""
-        missing = [one.queue for one in self._queues if not one.is_attached]
+        missing = [one.queue for one in self._queues if not (one.is_attached or one.is_adapting)]
         troubles = [f"missing on {', '.join(missing)}"] if missing else []
         if self._trouble:
             troubles.append(self._trouble)
