@@ -47,10 +47,17 @@ def read_record(folder: StackFolder, name: str) -> ProcessRecord | None:
 
 
 def read_records(folder: StackFolder) -> list[ProcessRecord]:
-    """All records, in the order in which the processes were started."""
-    paths = sorted(folder.records.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-    records = (read_record(folder, path.stem) for path in paths)
+    """All records, in the order in which the processes were started; those removed meanwhile are left out."""
+    started = {path.stem: at for path in folder.records.glob("*.json") if (at := _written_at_ns(path)) is not None}
+    records = (read_record(folder, name) for name in sorted(started, key=started.__getitem__))
     return [record for record in records if record is not None]
+
+
+def _written_at_ns(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def _path(folder: StackFolder, name: str) -> Path:

@@ -81,16 +81,21 @@ class LocalServers:
         When one fails, or when the calling thread is interrupted, the processes in the data folder are ended until the
         other actions give up too; then the first error is raised.
         """
-        with ThreadPoolExecutor(max(1, len(actions))) as pool:
-            futures = [pool.submit(action) for action in actions]
-            try:
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
-            except BaseException:
-                while wait(futures, timeout=0.1).not_done:
-                    end_everything(self.folder)
-                raise
+        try:
+            with ThreadPoolExecutor(max(1, len(actions))) as pool:
+                futures = [pool.submit(action) for action in actions]
+                try:
+                    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                    for future in done:
+                        future.result()
+                except BaseException:
+                    while wait(futures, timeout=0.1).not_done:
+                        end_everything(self.folder)
+                    raise
+        except BaseException:
+            # An action may have succeeded after the last look, or before anybody could look at all.
+            end_everything(self.folder)
+            raise
 
     def create_database(self, name: str) -> str:
         """A fresh database with an owner of the same name. Returns the owner's URL."""

@@ -135,6 +135,16 @@ def test_recycled_process_id_is_left_alone(folder: StackFolder) -> None:
         somebody.kill()
 
 
+def test_record_removed_while_records_are_read_is_left_out(folder: StackFolder) -> None:
+    somebody = start(folder, *WITH_CHILD)
+    try:
+        # Listed, and no longer there when it is looked at: what a process that ends meanwhile leaves.
+        (folder.records / "ended.json").symlink_to(folder.records / "removed")
+        assert read_records(folder) == [somebody.record]
+    finally:
+        somebody.kill()
+
+
 def test_record_from_before_a_restart_of_the_machine_is_forgotten(folder: StackFolder) -> None:
     process = start(folder, *WITH_CHILD)
     process.kill()

@@ -8,6 +8,7 @@ import pytest
 from sites import World, a_session, metric
 
 from shared_runtime import commands
+from shared_runtime.testing import eventually
 
 COMMANDS = {"source": "commands"}
 
@@ -114,9 +115,11 @@ async def test_a_client_that_is_gone_costs_nothing(world: World) -> None:
     slow = asyncio.create_task(append(world, begun, 1, how="sleep 0.3"))
     await world.is_in_hand()
     gone = asyncio.create_task(append(world, waiting, 1))
-    await asyncio.sleep(0)
-    while world.service.commands.waiting == 0:
-        await asyncio.sleep(0)
+
+    async def is_waiting() -> bool:
+        return world.service.commands.waiting > 0
+
+    await eventually(is_waiting, interval_s=0.001)
     gone.cancel()
     slow.cancel()
     await asyncio.gather(gone, slow, return_exceptions=True)

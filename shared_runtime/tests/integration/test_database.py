@@ -13,6 +13,7 @@ from shared_runtime import consumer, processor
 from shared_runtime import database as database_module
 from shared_runtime.database import TRANSACTION_TIMEOUT_S, Database
 from shared_runtime.errors import DatabaseUnavailable
+from shared_runtime.testing import eventually
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -54,13 +55,26 @@ async def use_after_loss(connection: asyncpg.Connection) -> None:
     try:
         await lose(connection)
     except asyncpg.PostgresError:
-        await asyncio.sleep(0.05)
+        await is_closed(connection)
     await connection.fetchval("SELECT 1")
 
 
 async def lose_then_commit(connection: asyncpg.Connection) -> None:
     connection._transport.abort()
-    await asyncio.sleep(0.05)
+    await is_closed(connection)
+
+
+async def is_closed(connection: asyncpg.Connection) -> None:
+    """Wait until the client knows of the loss."""
+
+    async def look() -> bool:
+        # The pool takes a connection back that it lost, and what stands for it raises from then on.
+        try:
+            return connection.is_closed()
+        except asyncpg.InterfaceError:
+            return True
+
+    await eventually(look)
 
 
 @pytest.mark.parametrize("failure", [lose, use_after_loss, lose_then_commit])
@@ -101,11 +115,13 @@ async def test_a_wrong_query_is_no_outage(
 async def test_a_cancelled_transaction_gives_its_connection_back(database: Database) -> None:
     async def work() -> None:
         async with database.transaction() as connection:
+            began.set()
             await connection.fetchval("SELECT pg_sleep(60)")
 
     for _ in range(4):
+        began = asyncio.Event()
         task = asyncio.create_task(work())
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(began.wait(), 10)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

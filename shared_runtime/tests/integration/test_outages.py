@@ -13,6 +13,7 @@ from uuid import UUID
 import httpx
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from journal_service.messages import ENTRIES, NOTES, Entry, Noted
 from sites import Site, a_session, events_in, samples
 
@@ -40,13 +41,14 @@ def fragile(mortal: LocalServers) -> Iterator[Site]:
 
 
 async def persist(action: Callable[[Broker], Awaitable[None]], url: str) -> None:
-    """Do something at the broker, again until it is there."""
-    while True:
-        with suppress(Exception):
-            async with Broker.connected(url) as broker:
-                await action(broker)
-                return
-        await asyncio.sleep(0.1)
+    """Do something at the broker, again until it is there, which an outage of these tests ends within two minutes."""
+    async with asyncio.timeout(120):
+        while True:
+            with suppress(*CONNECTION_EXCEPTIONS):
+                async with Broker.connected(url) as broker:
+                    await action(broker)
+                    return
+            await asyncio.sleep(0.1)
 
 
 async def load(site: Site, sessions: list[str]) -> None:
