@@ -54,6 +54,12 @@ _DEAD_LETTERS = """
 SELECT dead_letter_id::text, subscription, message_id::text, session_id AS session, message_type AS kind, reason, state
 FROM dead_letter
 """
+_LEFT = {
+    "outbox": "SELECT to_jsonb(o) - ARRAY['body', 'payload', 'headers', 'data'] FROM outbox o ORDER BY position",
+    "held": "SELECT to_jsonb(h) - ARRAY['body', 'payload', 'headers', 'data'] FROM held_message h ORDER BY position",
+    "suspects": "SELECT to_jsonb(c) FROM crash_suspect c",
+}
+_LETTERS_LEFT = "SELECT to_jsonb(d) - ARRAY['body', 'original_body', 'headers', 'stack'] FROM dead_letter d"
 _INBOX = "SELECT subscription, message_id, attempt_epoch FROM inbox WHERE message_id = ANY($1)"
 _UNDER_WAY = """
 SELECT count(*) FROM delivery_progress WHERE starts_with(owner_id, $1) AND ended_at IS NULL
@@ -109,6 +115,15 @@ class Databases:
                 found.append(f"{service} has {suspects} suspects")
         return found
 
+    async def left(self) -> dict[str, Any]:
+        """All rows of messages that wait, without their bodies."""
+        rows = {
+            service: {name: [json.loads(row[0]) for row in await connection.fetch(_LEFT[name])] for name in _LEFT}
+            for service, connection in self._connections.items()
+        }
+        letters = await self._connections[SUPPORT].fetch(_LETTERS_LEFT)
+        return rows | {"dead_letters": [json.loads(row[0]) for row in letters]}
+
     async def final(
         self, owners: str, unknown: Collection[str], queues: dict[str, int | None], dead: list[DeadLetter]
     ) -> Final:
@@ -136,6 +151,18 @@ class Databases:
             queues=queues,
             dead_letters=dead,
         )
+
+
+async def everything_left(site: Site) -> str:
+    """What waits anywhere, for people who ask why a trial could not be brought to its end.
+
+    Raises what asyncpg and aio-pika raise, and Outage.
+    """
+    async with AsyncExitStack() as stack:
+        databases = await Databases.connected(site, stack)
+        left = await databases.left()
+    depths_of_queues = {queue: depth for queue, depth in (await queue_depths(site)).items() if depth}
+    return json.dumps(left | {"queues": depths_of_queues}, indent=1)
 
 
 async def queue_depths(site: Site) -> dict[str, int | None]:

@@ -3,22 +3,25 @@
 import asyncio
 import shutil
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from faultline import dumps
 from faultline.faults import ALONE, FAULTS
 from faultline.history import write_trial
 from faultline.plan import MIXED, TrialPlan, plan_trial
 from faultline.site import Site
 from faultline.summary import Summary
-from faultline.trial import QUIET_LIMIT_S, run_trial
+from faultline.trial import OUT_OF_REACH, QUIET_LIMIT_S, run_trial
 
 CONTROL = "control"
 """The scenario in which the processes keep no outbox: it has to break something."""
 CONTROL_FAULT = "commit-points"
 CONTROL_QUIET_S = 10.0
 TRIAL_LIMIT_S = 600.0
+LEFT_WITHIN_S = 30.0
 
 
 class Runner:
@@ -37,6 +40,7 @@ class Runner:
                 summary = await (self._control(seed) if scenario == CONTROL else self._trial(scenario, seed))
         except Exception as error:
             (self.folder / f"{scenario}-{seed}.error").write_text(traceback.format_exc())
+            await self._keep_what_is_left(self.folder / f"{scenario}-{seed}.left.json")
             summary = Summary(scenario=scenario, seed=seed, error=f"{type(error).__name__}: {error}")
         if not summary.is_good and not summary.skipped:
             # What one trial left must not be held against the next one.
@@ -74,6 +78,13 @@ class Runner:
         if not summary.is_good:
             write_trial(self.folder / plan.name, result.trial)
         return summary
+
+    async def _keep_what_is_left(self, file: Path) -> None:
+        """For whoever looks for the cause; what cannot be read any more is not needed to know that the trial failed."""
+        if self._site is not None:
+            with suppress(*OUT_OF_REACH):
+                async with asyncio.timeout(LEFT_WITHIN_S):
+                    file.write_text(await dumps.everything_left(self._site))
 
     async def _new_site(self, *, forgets_outbox: bool = False) -> Site:
         self._sites += 1

@@ -46,23 +46,6 @@ class Support:
             if (after := page["next_after"]) is None:
                 return found
 
-    async def have_arrived(self, sessions: set[str]) -> list[Letter]:
-        """Wait until each of the sessions has an open dead letter; "" stands for a message without one.
-
-        Raises TimeoutError.
-        """
-        missing = sessions
-        try:
-            async with asyncio.timeout(WITHIN_S):
-                while True:
-                    letters = await self.letters("open")
-                    missing = sessions - {letter["session_id"] or "" for letter in letters}
-                    if not missing:
-                        return letters
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            raise TimeoutError(f"no dead letter of the sessions {sorted(missing)}") from None
-
     async def edit(self, letter: Letter, body: str) -> None:
         """Mend the body."""
         wanted = {"body": body, "if_version": letter["version"], "why": WHY}
