@@ -30,8 +30,8 @@ help: ## Show this list
 demo: ## Start everything, fly 200 requests, check every promise, stop
 	@$(MAKE) demo-$(STACK)
 
-test: .venv/.synced ## Run the tests on a real RabbitMQ and a real PostgreSQL (every fault: make resilience)
-	@$(PY) -m pytest -m "not every_fault"
+test: .venv/.synced ## Run the tests on a real RabbitMQ and a real PostgreSQL, under every fault
+	@$(PY) -m pytest
 
 test-unit: .venv/.synced ## Run the tests that need no server
 	@$(PY) -m pytest $(wildcard */tests/unit)

@@ -32,7 +32,7 @@ def row_of(page: str, name: str) -> list[str]:
 
 
 def test_the_sums_are_those_of_the_trials() -> None:
-    page = report([GOOD, BAD, VOID, SKIPPED], "two cores")
+    page = report([GOOD, BAD, VOID, SKIPPED], "two cores", sites=2)
     assert row_of(page, "trials") == ["3"]
     assert row_of(page, "of them mixed") == ["1"]
     assert row_of(page, "faults fired") == ["3"]
@@ -43,15 +43,15 @@ def test_the_sums_are_those_of_the_trials() -> None:
 
 
 def test_a_violation_is_shown_with_what_reproduces_it() -> None:
-    page = report([GOOD, BAD], "two cores")
+    page = report([GOOD, BAD], "two cores", sites=2)
     assert "- `mixed`, seed 8: I1 VIOLATED, 1 of 50: x ended 0 times" in page
 
 
 def test_what_this_machine_cannot_do_is_said() -> None:
-    assert "- `partition`, seed 1: partition: namespaces need root" in report([SKIPPED], "two cores")
+    assert "- `partition`, seed 1: partition: namespaces need root" in report([SKIPPED], "two cores", sites=2)
 
 
 def test_each_fault_has_its_recovery_times() -> None:
-    page = report([GOOD, VOID], "two cores")
+    page = report([GOOD, VOID], "two cores", sites=2)
     (line,) = (line for line in page.splitlines() if line.startswith("| pause | 2 |"))
     assert "| 2.0 | 2.0 |" in line

@@ -7,6 +7,7 @@ import platform
 import signal
 import sys
 import time
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from faultline.plan import MIXED
 from faultline.report import report
 from faultline.runner import CONTROL, Runner, scenarios_of_the_long_run
 from faultline.summary import Summary
+from faultline.workers import run_side_by_side
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -39,15 +41,25 @@ def faultline() -> None:
 @app.command()
 def run(*, seed: int = 1, scenario: Scenarios = MIXED, folder: Folder = FOLDER, is_long: Length = True) -> None:
     """Trials of one seed. The exit status is 0 when they were valid and broke nothing."""
+    namespace.enter()
     names = list(FAULTS) if scenario == "all" else scenario.split(",")
     summaries = asyncio.run(_run(folder, [(name, seed) for name in names], is_long=is_long))
     raise typer.Exit(0 if all(one.is_good or one.skipped for one in summaries) else 1)
 
 
 @app.command("long")
-def long_run(*, trials: int = 30, each: int = 5, seed: int = 1, folder: Folder = FOLDER, output: Path = REPORT) -> None:
+def long_run(
+    *,
+    trials: int = 30,
+    each: int = 5,
+    seed: int = 1,
+    sites: Annotated[int, typer.Option(min=1, help="How many trials run at the same time.")] = 2,
+    folder: Folder = FOLDER,
+    output: Path = REPORT,
+) -> None:
     """`each` trials of every fault and `trials` mixed ones, and the report about them, which grows as they are run."""
-    summaries = asyncio.run(_run(folder, scenarios_of_the_long_run(trials, each, seed), is_long=True, output=output))
+    planned = scenarios_of_the_long_run(trials, each, seed)
+    summaries = asyncio.run(_side_by_side(planned, folder, sites, output))
     raise typer.Exit(0 if all(one.is_good or one.skipped for one in summaries) else 1)
 
 
@@ -59,32 +71,39 @@ def judge(folder: Path) -> None:
 
 
 @app.command()
-def serve(folder: Folder = FOLDER) -> None:
-    """Run the trials that lines on standard input ask for, and answer each with a line. For the tests."""
+def serve(*, folder: Folder = FOLDER, is_long: Length = False) -> None:
+    """Run the trials that lines on standard input ask for, and answer each with a line."""
+    namespace.enter()
     _prepare(folder)
-    asyncio.run(_serve(folder))
+    asyncio.run(_serve(folder, is_long=is_long))
 
 
-async def _run(
-    folder: Path, trials: list[tuple[str, int]], *, is_long: bool, output: Path | None = None
-) -> list[Summary]:
+async def _run(folder: Path, trials: list[tuple[str, int]], *, is_long: bool) -> list[Summary]:
     _prepare(folder)
     runner = Runner(folder, is_long=is_long)
     summaries: list[Summary] = []
     try:
         for number, (scenario, seed) in enumerate(trials, start=1):
-            summary = await runner.run(scenario, seed)
-            summaries.append(summary)
-            _tell(f"{number}/{len(trials)}", summary)
-            if output is not None:
-                await asyncio.to_thread(output.write_text, report(summaries, _machine()))
+            summaries.append(await runner.run(scenario, seed))
+            _tell(f"{number}/{len(trials)}", summaries[-1])
     finally:
         await runner.close()
     return summaries
 
 
-async def _serve(folder: Path) -> None:
-    runner = Runner(folder, is_long=False)
+async def _side_by_side(trials: list[tuple[str, int]], folder: Path, sites: int, output: Path) -> list[Summary]:
+    summaries: list[Summary] = []
+    async with aclosing(run_side_by_side(trials, folder, sites=sites, is_long=True)) as ended:
+        async for summary in ended:
+            summaries.append(summary)
+            _tell(f"{len(summaries)}/{len(trials)}", summary)
+            in_order = sorted(summaries, key=lambda one: trials.index((one.scenario, one.seed)))
+            await asyncio.to_thread(output.write_text, report(in_order, _machine(), sites))
+    return summaries
+
+
+async def _serve(folder: Path, *, is_long: bool) -> None:
+    runner = Runner(folder, is_long=is_long)
     try:
         while line := await asyncio.to_thread(sys.stdin.readline):
             wanted = msgspec.json.decode(line, type=Summary)
@@ -137,7 +156,6 @@ def _machine() -> str:
 
 def main() -> None:
     """Entry point of `python -m faultline`."""
-    namespace.enter()
     # An orderly end for `kill` too, as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

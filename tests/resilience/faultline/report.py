@@ -13,17 +13,17 @@ breaks something, mends it, waits until everything is quiet, and has its history
 but that history and the final databases and queues (`tests/resilience`). A seed reproduces a trial:
 `make resilience SEED=7 FAULT=pause`.
 
-Machine: {machine}.
+Machine: {machine}; trials at the same time: {sites}.
 """
 
 
-def report(summaries: Sequence[Summary], machine: str) -> str:
-    """The whole page, as Markdown."""
+def report(summaries: Sequence[Summary], machine: str, sites: int) -> str:
+    """The whole page, as Markdown. `sites` is how many trials ran at the same time."""
     run = [one for one in summaries if not one.skipped]
     valid = [one for one in run if not one.is_void and not one.error]
     mixed = sum(one.scenario == "mixed" for one in run)
     lines = [
-        PREAMBLE.format(trials=mixed, machine=machine),
+        PREAMBLE.format(trials=mixed, machine=machine, sites=sites),
         *_table(
             ("", ""),
             [

@@ -84,7 +84,8 @@ class Runner:
         if self._site is not None:
             with suppress(*OUT_OF_REACH):
                 async with asyncio.timeout(LEFT_WITHIN_S):
-                    file.write_text(await dumps.everything_left(self._site))
+                    left = await dumps.everything_left(self._site)
+                await asyncio.to_thread(file.write_text, left)
 
     async def _new_site(self, *, forgets_outbox: bool = False) -> Site:
         self._sites += 1
