@@ -1,0 +1,184 @@
+"""A contender as the driver sees it: what it is called and made of, its processes, and what it has done."""
+
+import importlib.metadata
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import asyncpg
+
+from local_stack.folder import StackFolder
+from local_stack.part import Part
+from local_stack.ports import LOOPBACK
+from local_stack.processes import spawn
+from local_stack.servers import LocalServers
+from peers.work import DRONES, OUTBOX_AND_INBOX, SCHEDULED, SERVICES, TABLES, verify
+
+BENCHMARKS = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of a peer: `python -m <command>`, with the database of its service."""
+
+    service: str
+    command: tuple[str, ...]
+    ready_line: str
+    """What its log says when it can work."""
+    name: str = ""
+    serves_http: bool = False
+
+
+class Running(Protocol):
+    """A contender at work, on servers and databases of its own."""
+
+    port: int
+    parts: Sequence[Part]
+
+    async def scheduled(self) -> int:
+        """How many requests ingestion knows to be scheduled."""
+
+    async def verify(self, accepted: int) -> list[str]:
+        """What is wrong with the rows, when so many requests were accepted and all is done. Nothing when all is well."""
+
+
+class Contender(Protocol):
+    """One of those that are measured."""
+
+    name: str
+    description: str
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What it is made of."""
+
+    def running(self, drones: int) -> "contextmanager[Running]":  # type: ignore[type-arg]
+        """Start it with so many free drones; stop it at the end."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A contender that is made of a file in this folder."""
+
+    name: str
+    description: str
+    packages: tuple[str, ...]
+    processes: tuple[Process, ...]
+    has_outbox: bool = False
+    is_one_database: bool = False
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return {package: importlib.metadata.version(package) for package in self.packages}
+
+    @contextmanager
+    def running(self, drones: int) -> Iterator["RunningPeer"]:
+        databases = SERVICES[:1] if self.is_one_database else SERVICES
+        with tempfile.TemporaryDirectory() as folder, LocalServers(Path(folder), databases=databases) as servers:
+            urls = dict(zip(SERVICES, map(servers.database_url, databases * len(SERVICES)), strict=False))
+            peer = RunningPeer(self, servers, urls)
+            peer.prepare(drones)
+            try:
+                servers.together(*(part.start for part in peer.processes))
+                yield peer
+            finally:
+                servers.together(*(part.kill for part in peer.processes if part.is_running))
+
+
+class PeerProcess(Part):
+    """A process of a peer, on record with the servers, so that it ends with them."""
+
+    def __init__(self, folder: StackFolder, process: Process, environment: dict[str, str]) -> None:
+        super().__init__(folder, process.name or process.service)
+        self._command, self._definition, self._environment = process.command, process, environment
+
+    def launch(self) -> None:
+        """Start it."""
+        environment = {
+            **os.environ,
+            **self._environment,
+            "PORT": str(self.port),
+            "PYTHONPATH": str(BENCHMARKS),
+            "PYTHONUNBUFFERED": "1",
+        }
+        command = (sys.executable, "-m", *self._command)
+        self._process = spawn(self.folder, self.name, command, environment=environment, port=self.port)
+
+    def obstacle(self) -> str | None:
+        """Whether its log does not say yet that it is ready, or nobody listens."""
+        if self._definition.ready_line not in self.process.log.read_text(errors="replace"):
+            return "it does not say that it is ready"
+        if self._definition.serves_http:
+            try:
+                socket.create_connection((LOOPBACK, self.port), timeout=2).close()
+            except OSError as error:
+                return str(error)
+        return None
+
+
+class RunningPeer:
+    """A peer at work."""
+
+    def __init__(self, peer: Peer, servers: LocalServers, database_urls: dict[str, str]) -> None:
+        self._peer, self._servers, self._database_urls = peer, servers, database_urls
+        self.processes = [self._process(process) for process in peer.processes]
+        self.port = next(
+            part.port for part, process in zip(self.processes, peer.processes, strict=True) if process.serves_http
+        )
+        self.parts: Sequence[Part] = [servers.postgres, servers.rabbitmq, *self.processes]
+
+    def prepare(self, drones: int) -> None:
+        """Tables and drones."""
+        for service, url in self._database_urls.items():
+            statements = TABLES[service] + (";" + OUTBOX_AND_INBOX if self._peer.has_outbox else "")
+            if service == "drone_scheduler":
+                statements += f"; {DRONES.replace('$1', str(drones))}; ANALYZE drone"
+            database = url.rpartition("/")[2]
+            self._servers.postgres.query(f'SET ROLE "{database}"; {statements};', database)
+
+    async def scheduled(self) -> int:
+        """How many requests ingestion knows to be scheduled."""
+        connection = await asyncpg.connect(self._database_urls["ingestion"])
+        try:
+            return int(await connection.fetchval(SCHEDULED))
+        finally:
+            await connection.close()
+
+    async def verify(self, accepted: int) -> list[str]:
+        """What is wrong with the rows."""
+        return await verify(self._database_urls, accepted)
+
+    def _process(self, process: Process) -> PeerProcess:
+        environment = {
+            "DATABASE_URL": self._database_urls[process.service],
+            "BROKER_URL": self._servers.broker_url("admin"),
+        }
+        return PeerProcess(self._servers.folder, process, environment)
+
+
+def _one_per_service(module: str, ready_line: str) -> tuple[Process, ...]:
+    return tuple(
+        Process(service, (module, service), ready_line, serves_http=service == "ingestion") for service in SERVICES
+    )
+
+
+FLOOR = Peer(
+    "floor",
+    "a bare script, as fast as we can write it: batched aio-pika and asyncpg, no framework",
+    ("aio-pika", "asyncpg", "msgspec", "fastapi", "uvicorn", "uvloop"),
+    _one_per_service("peers.floor", "ready"),
+    has_outbox=True,
+)
+FASTSTREAM_PLAIN = Peer(
+    "faststream_plain",
+    "plain FastStream choreography, no outbox, no inbox",
+    ("faststream", "aio-pika", "asyncpg", "pydantic", "fastapi", "uvicorn", "uvloop"),
+    _one_per_service("peers.faststream_plain", "Application startup complete."),
+)
+PEERS = (FASTSTREAM_PLAIN, FLOOR)

@@ -1,0 +1,159 @@
+"""What is the same for every peer: the rows, the request over HTTP, and how the end is verified.
+
+A request is accepted (its row is there), its package is registered, a free drone is booked for it, delivery joins the
+two, and the request's status becomes Created. Every service has a database of its own.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+
+import asyncpg
+from pydantic import BaseModel
+
+SERVICES = ("ingestion", "package_service", "drone_scheduler", "delivery")
+PATH = "/api/v1/deliveryrequests"
+SCHEDULED = "SELECT count(*) FROM request WHERE status = 'Created'"
+
+# Rows that are changed later find room on their page.
+TABLES: dict[str, str] = {
+    "ingestion": """
+        CREATE TABLE request (
+            delivery_id uuid PRIMARY KEY,
+            owner_id text NOT NULL,
+            accepted_at timestamptz NOT NULL DEFAULT now(),
+            wish jsonb NOT NULL,
+            status text NOT NULL DEFAULT 'Pending'
+        ) WITH (fillfactor = 60)""",
+    "package_service": """
+        CREATE TABLE package (
+            delivery_id uuid PRIMARY KEY,
+            size text NOT NULL,
+            weight_kg float8 NOT NULL,
+            tag text NOT NULL
+        )""",
+    "drone_scheduler": """
+        CREATE TABLE drone (drone_id uuid PRIMARY KEY, delivery_id uuid);
+        CREATE INDEX free_drone ON drone (drone_id) WHERE delivery_id IS NULL;
+        CREATE TABLE booking (delivery_id uuid PRIMARY KEY, drone_id uuid NOT NULL UNIQUE)""",
+    "delivery": """
+        CREATE TABLE delivery (
+            delivery_id uuid PRIMARY KEY,
+            weight_kg float8,
+            drone_id uuid
+        ) WITH (fillfactor = 60)""",
+}
+OUTBOX_AND_INBOX = """
+    CREATE TABLE outbox (
+        outbox_id uuid PRIMARY KEY,
+        recorded_at timestamptz NOT NULL DEFAULT now(),
+        message_type text NOT NULL,
+        body bytea NOT NULL
+    );
+    CREATE TABLE inbox (event_id uuid PRIMARY KEY, handled_at timestamptz NOT NULL DEFAULT now())"""
+
+DRONES = "INSERT INTO drone (drone_id) SELECT gen_random_uuid() FROM generate_series(1, $1::int)"
+
+# Any free drone; a request that comes again keeps the one it has. Returns the drone.
+BOOK_DRONE = """
+    WITH taken AS (
+        UPDATE drone SET delivery_id = {delivery_id} WHERE drone_id = (
+            SELECT drone_id FROM drone WHERE delivery_id IS NULL ORDER BY drone_id LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) AND NOT EXISTS (SELECT FROM booking WHERE delivery_id = {delivery_id}) RETURNING drone_id
+    ), booked AS (
+        INSERT INTO booking (delivery_id, drone_id) SELECT {delivery_id}, drone_id FROM taken RETURNING drone_id
+    )
+    SELECT drone_id FROM booked UNION ALL SELECT drone_id FROM booking WHERE delivery_id = {delivery_id}"""
+UPSERT_PACKAGE = """
+    INSERT INTO package (delivery_id, size, weight_kg, tag) VALUES ({delivery_id}, {size}, {weight_kg}, {tag})
+    ON CONFLICT (delivery_id) DO UPDATE
+    SET size = EXCLUDED.size, weight_kg = EXCLUDED.weight_kg, tag = EXCLUDED.tag"""
+# Whichever half comes second finds the other one. Returns both.
+JOIN_DELIVERY = """
+    INSERT INTO delivery AS known (delivery_id, weight_kg, drone_id) VALUES ({delivery_id}, {weight_kg}, {drone_id})
+    ON CONFLICT (delivery_id) DO UPDATE
+    SET weight_kg = coalesce(EXCLUDED.weight_kg, known.weight_kg), drone_id = coalesce(EXCLUDED.drone_id, known.drone_id)
+    RETURNING weight_kg, drone_id"""
+
+
+class Place(BaseModel):
+    """Where something is picked up or dropped."""
+
+    latitude: float
+    longitude: float
+
+
+class Package(BaseModel):
+    """What is delivered."""
+
+    size: str
+    weight_kg: float
+    tag: str
+
+
+class Wish(BaseModel):
+    """The body of a request over HTTP."""
+
+    pickup: Place
+    dropoff: Place
+    pickup_time: datetime
+    deadline: datetime
+    package: Package
+
+
+def setting(name: str) -> str:
+    """What the driver has told this process: DATABASE_URL, BROKER_URL, PORT. Empty when it has told nothing."""
+    return os.environ.get(name, "")
+
+
+# The same pairs have the same fingerprint, whichever database they are in.
+_PAIRS = "SELECT count(*) AS count, md5(string_agg(pair, ',' ORDER BY pair)) AS fingerprint FROM ({}) AS pairs (pair)"
+_DELIVERIES = {
+    "ingestion": "SELECT delivery_id::text FROM request WHERE status = 'Created'",
+    "package_service": "SELECT delivery_id::text FROM package",
+    "drone_scheduler": "SELECT delivery_id::text FROM booking",
+    "delivery": "SELECT delivery_id::text FROM delivery WHERE weight_kg IS NOT NULL",
+}
+_BOOKINGS = {
+    "drones": ("drone_scheduler", "SELECT delivery_id || ' ' || drone_id FROM drone WHERE delivery_id IS NOT NULL"),
+    "bookings": ("drone_scheduler", "SELECT delivery_id || ' ' || drone_id FROM booking"),
+    "deliveries": ("delivery", "SELECT delivery_id || ' ' || drone_id FROM delivery WHERE drone_id IS NOT NULL"),
+}
+
+
+async def verify(database_urls: Mapping[str, str], accepted: int) -> list[str]:
+    """What is wrong: nothing when each accepted request is Created with one package, one drone of its own and one
+    joined delivery, and when there is nothing else."""
+    deliveries, bookings = {}, {}
+    for service, query in _DELIVERIES.items():
+        deliveries[service] = await _fingerprint(database_urls[service], query)
+    for name, (service, query) in _BOOKINGS.items():
+        bookings[name] = await _fingerprint(database_urls[service], query)
+    wrong = [
+        f"{count} of {accepted} in {name}" for name, (count, _) in {**deliveries, **bookings}.items() if count != accepted
+    ]
+    if len(set(deliveries.values())) > 1:
+        wrong.append("the services do not know the same deliveries")
+    if len(set(bookings.values())) > 1:
+        wrong.append("drones, bookings and deliveries do not name the same pairs")
+    return wrong
+
+
+async def _fingerprint(database_url: str, query: str) -> tuple[int, str]:
+    connection = await asyncpg.connect(database_url)
+    try:
+        row = await connection.fetchrow(_PAIRS.format(query))
+    finally:
+        await connection.close()
+    assert row is not None
+    return row["count"], row["fingerprint"]
+
+
+def example_wish() -> bytes:
+    """A body as `load.py` sends it."""
+    place = {"latitude": 47.3, "longitude": 8.5}
+    package = {"size": "Small", "weight_kg": 1.0, "tag": "food"}
+    instant = "2030-01-01T00:00:00Z"
+    wish = {"pickup": place, "dropoff": place, "pickup_time": instant, "deadline": instant, "package": package}
+    return json.dumps(wish).encode()
