@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -72,6 +73,8 @@ class Peer:
     processes: tuple[Process, ...]
     has_outbox: bool = False
     is_one_database: bool = False
+    migration: tuple[str, ...] = ()
+    """What runs to its end before the processes start: `python -m <command>`."""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -141,6 +144,10 @@ class RunningPeer:
                 statements += f"; {DRONES.replace('$1', str(drones))}; ANALYZE drone"
             database = url.rpartition("/")[2]
             self._servers.postgres.query(f'SET ROLE "{database}"; {statements};', database)
+        if self._peer.migration:
+            command = [sys.executable, "-m", *self._peer.migration]
+            environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS), "DATABASE_URL": self._database_urls["ingestion"]}
+            subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
 
     async def scheduled(self) -> int:
         """How many requests ingestion knows to be scheduled."""
@@ -168,6 +175,11 @@ def _one_per_service(module: str, ready_line: str) -> tuple[Process, ...]:
     )
 
 
+def _worker(queue: str) -> tuple[str, ...]:
+    options = ("--concurrency=2", "--loglevel=WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat")
+    return ("celery", "--app=peers.celery_peer:celery", "worker", f"--queues={queue}", f"--hostname={queue}", *options)
+
+
 FLOOR = Peer(
     "floor",
     "a bare script, as fast as we can write it: batched aio-pika and asyncpg, no framework",
@@ -181,4 +193,37 @@ FASTSTREAM_PLAIN = Peer(
     ("faststream", "aio-pika", "asyncpg", "pydantic", "fastapi", "uvicorn", "uvloop"),
     _one_per_service("peers.faststream_plain", "Application startup complete."),
 )
-PEERS = (FASTSTREAM_PLAIN, FLOOR)
+FASTSTREAM_OUTBOX = Peer(
+    "faststream_outbox",
+    "FastStream with the usual outbox and inbox, row at a time",
+    FASTSTREAM_PLAIN.packages,
+    _one_per_service("peers.faststream_outbox", "Application startup complete."),
+    has_outbox=True,
+)
+CELERY = Peer(
+    "celery",
+    "Celery on RabbitMQ: a task per hop, a worker per service",
+    ("celery", "kombu", "psycopg", "fastapi", "uvicorn"),
+    (
+        Process("ingestion", ("peers.celery_peer",), "Application startup complete.", name="intake", serves_http=True),
+        Process("ingestion", _worker("requests"), "ready"),
+        Process("package_service", _worker("packages"), "ready"),
+        Process("drone_scheduler", _worker("bookings"), "ready"),
+        Process("delivery", _worker("deliveries"), "ready"),
+    ),
+)
+DBOS = Peer(
+    "dbos",
+    "DBOS on PostgreSQL: a workflow per request, a transaction per hop, no broker",
+    ("dbos", "sqlalchemy", "psycopg", "fastapi", "uvicorn"),
+    (
+        Process("ingestion", ("peers.dbos_peer", "intake"), "Application startup complete.", serves_http=True),
+        *(
+            Process("ingestion", ("peers.dbos_peer", "worker", name), "ready", name=name)
+            for name in ("worker-1", "worker-2", "worker-3")
+        ),
+    ),
+    is_one_database=True,
+    migration=("peers.dbos_peer", "migrate"),
+)
+PEERS = (FASTSTREAM_PLAIN, FASTSTREAM_OUTBOX, CELERY, DBOS, FLOOR)

@@ -46,7 +46,7 @@ TABLES: dict[str, str] = {
 }
 OUTBOX_AND_INBOX = """
     CREATE TABLE outbox (
-        outbox_id uuid PRIMARY KEY,
+        outbox_id uuid PRIMARY KEY DEFAULT uuidv7(),
         recorded_at timestamptz NOT NULL DEFAULT now(),
         message_type text NOT NULL,
         body bytea NOT NULL
