@@ -19,7 +19,7 @@ STACK ?= $(shell timeout 10 docker info >/dev/null 2>&1 && docker compose versio
 
 PACKAGES := shared_contracts shared_runtime ingestion package_service drone_scheduler delivery dead_letters local_stack fleet_simulator demo documentation
 
-.PHONY: help demo test test-unit lint docs up down logs status resilience compose-test
+.PHONY: help demo test test-unit lint docs bench up down logs status resilience compose-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,7 +50,7 @@ endif
 lint: .venv/.synced ## Check style, types and the borders between packages
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy $(addprefix -p ,$(PACKAGES) faultline)
+	@.venv/bin/mypy $(addprefix -p ,$(PACKAGES) faultline peers) -m run -m report -m load
 	@.venv/bin/lint-imports
 	@$(PY) -m shared_contracts.generate --check
 	@$(PY) -m documentation --check
@@ -58,6 +58,9 @@ lint: .venv/.synced ## Check style, types and the borders between packages
 docs: .venv/.synced ## Write the documents that are made from the code
 	@$(PY) -m shared_contracts.generate
 	@$(PY) -m documentation
+
+bench: .venv/.benchmarks-synced ## Measure the suite beside its peers; OPTIONS="--rounds 5 --only suite floor", or --help
+	@PYTHONPATH=tests/benchmarks $(PY) -m run $(OPTIONS)
 
 up: ## Start the suite in the background
 	@$(MAKE) up-$(STACK)
@@ -131,4 +134,9 @@ install-venv:
 
 .venv/.synced: uv.lock pyproject.toml $(wildcard */pyproject.toml) | .tools/.uv-$(UV_VERSION)
 	@$(UV) sync --frozen --quiet
+	@touch $@
+
+# The peers are installed beside the suite; the next change of the lock file takes them out again.
+.venv/.benchmarks-synced: .venv/.synced
+	@$(UV) sync --frozen --quiet --group benchmarks
 	@touch $@

@@ -74,13 +74,15 @@ def tell(**_: Any) -> None:
 def register_package(delivery_id: str, wish: dict[str, Any]) -> None:
     """Store the package."""
     package = wish["package"]
-    statement = UPSERT_PACKAGE.format(delivery_id="%(delivery_id)s", size="%(size)s", weight_kg="%(weight_kg)s", tag="%(tag)s")
+    statement = UPSERT_PACKAGE.format(
+        delivery_id="%(delivery_id)s", size="%(size)s", weight_kg="%(weight_kg)s", tag="%(tag)s"
+    )
     rows.one(statement, delivery_id=delivery_id, **package)
     join_delivery.delay(delivery_id, package["weight_kg"], None)
 
 
 @celery.task(name="book_drone")
-def book_drone(delivery_id: str, wish: dict[str, Any]) -> None:  # noqa: ARG001 - the request, as for the package
+def book_drone(delivery_id: str, wish: dict[str, Any]) -> None:
     """Book a free drone."""
     (drone_id,) = rows.one(BOOK_DRONE.format(delivery_id="%(delivery_id)s::uuid"), delivery_id=delivery_id)
     join_delivery.delay(delivery_id, None, str(drone_id))

@@ -138,10 +138,10 @@ async def on_delivery_scheduled(event: DeliveryScheduled) -> None:
 
 async def relay() -> None:
     """Publish what is in the outbox, again and again."""
-    due = f"SELECT * FROM outbox ORDER BY outbox_id LIMIT {RELAY_ROWS} FOR UPDATE SKIP LOCKED"
+    due = "SELECT * FROM outbox ORDER BY outbox_id LIMIT $1 FOR UPDATE SKIP LOCKED"
     while True:
         async with rows.pool.acquire() as connection, connection.transaction():
-            found = await connection.fetch(due)
+            found = await connection.fetch(due, RELAY_ROWS)
             await asyncio.gather(*map(publish, found))
             done = [row["outbox_id"] for row in found]
             await connection.execute("DELETE FROM outbox WHERE outbox_id = ANY($1)", done)

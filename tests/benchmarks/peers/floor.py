@@ -176,10 +176,12 @@ class Service:
         """Register the packages."""
         packages = [event.data.package for event in events if event.data.package]
         deliveries = [event.subject for event in events]
-        body = write_events([
-            Event(READY, "/package_service", event_id, delivery_id, Data(weight_kg=package.weight_kg))
-            for event_id, delivery_id, package in zip(new_ids(len(events)), deliveries, packages, strict=True)
-        ])
+        body = write_events(
+            [
+                Event(READY, "/package_service", event_id, delivery_id, Data(weight_kg=package.weight_kg))
+                for event_id, delivery_id, package in zip(new_ids(len(events)), deliveries, packages, strict=True)
+            ]
+        )
         columns = zip(*((one.size, one.weight_kg, one.tag) for one in packages), strict=True)
         await self._record(REGISTER, READY, body, [event.id for event in events], deliveries, *columns)
 
@@ -190,10 +192,12 @@ class Service:
             self._drones = [row[0] for row in rows]
         drones, self._drones = self._drones[: len(events)], self._drones[len(events) :]
         deliveries = [event.subject for event in events]
-        body = write_events([
-            Event(BOOKED, "/drone_scheduler", event_id, delivery_id, Data(drone_id=str(drone_id)))
-            for event_id, delivery_id, drone_id in zip(new_ids(len(events)), deliveries, drones, strict=True)
-        ])
+        body = write_events(
+            [
+                Event(BOOKED, "/drone_scheduler", event_id, delivery_id, Data(drone_id=str(drone_id)))
+                for event_id, delivery_id, drone_id in zip(new_ids(len(events)), deliveries, drones, strict=True)
+            ]
+        )
         await self._record(BOOK, BOOKED, body, [event.id for event in events], deliveries, drones)
 
     async def on_half(self, events: list[Event]) -> None:
@@ -328,8 +332,8 @@ async def serve(name: str) -> None:
             tasks.create_task(intake.run())
             app = FastAPI()
             app.add_route(PATH, intake.accept, methods=["POST"])
-            options = {"access_log": False, "log_level": "warning", "http": "httptools", "lifespan": "off"}
-            await uvicorn.Server(uvicorn.Config(app, port=int(setting("PORT")), **options)).serve()
+            config = uvicorn.Config(app, port=int(setting("PORT")), access_log=False, lifespan="off")
+            await uvicorn.Server(config).serve()
 
 
 if __name__ == "__main__":

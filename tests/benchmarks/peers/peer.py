@@ -7,19 +7,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-import asyncpg
 
 from local_stack.folder import StackFolder
 from local_stack.part import Part
 from local_stack.ports import LOOPBACK
 from local_stack.processes import spawn
 from local_stack.servers import LocalServers
-from peers.work import DRONES, OUTBOX_AND_INBOX, SCHEDULED, SERVICES, TABLES, verify
+from peers.work import DRONES, EVIDENCE, OUTBOX_AND_INBOX, SCHEDULED, SERVICES, TABLES, verify
 
 BENCHMARKS = Path(__file__).parent.parent
 
@@ -40,26 +38,35 @@ class Running(Protocol):
     """A contender at work, on servers and databases of its own."""
 
     port: int
+    servers: LocalServers
     parts: Sequence[Part]
+    scheduled_query: str
+    """How many requests ingestion knows to be scheduled, for its database."""
 
-    async def scheduled(self) -> int:
-        """How many requests ingestion knows to be scheduled."""
+    @property
+    def ingestion_url(self) -> str:
+        """Ingestion's database."""
 
     async def verify(self, accepted: int) -> list[str]:
-        """What is wrong with the rows, when so many requests were accepted and all is done. Nothing when all is well."""
+        """What is wrong with the rows when so many requests were accepted and all is done."""
 
 
 class Contender(Protocol):
     """One of those that are measured."""
 
-    name: str
-    description: str
+    @property
+    def name(self) -> str:
+        """What it is called in the report."""
+
+    @property
+    def description(self) -> str:
+        """What it is, in a line."""
 
     @property
     def versions(self) -> dict[str, str]:
         """What it is made of."""
 
-    def running(self, drones: int) -> "contextmanager[Running]":  # type: ignore[type-arg]
+    def running(self, drones: int) -> AbstractContextManager[Running]:
         """Start it with so many free drones; stop it at the end."""
 
 
@@ -128,13 +135,20 @@ class PeerProcess(Part):
 class RunningPeer:
     """A peer at work."""
 
+    scheduled_query = SCHEDULED
+
     def __init__(self, peer: Peer, servers: LocalServers, database_urls: dict[str, str]) -> None:
-        self._peer, self._servers, self._database_urls = peer, servers, database_urls
+        self._peer, self.servers, self._database_urls = peer, servers, database_urls
         self.processes = [self._process(process) for process in peer.processes]
         self.port = next(
             part.port for part, process in zip(self.processes, peer.processes, strict=True) if process.serves_http
         )
         self.parts: Sequence[Part] = [servers.postgres, servers.rabbitmq, *self.processes]
+
+    @property
+    def ingestion_url(self) -> str:
+        """Ingestion's database."""
+        return self._database_urls["ingestion"]
 
     def prepare(self, drones: int) -> None:
         """Tables and drones."""
@@ -143,30 +157,22 @@ class RunningPeer:
             if service == "drone_scheduler":
                 statements += f"; {DRONES.replace('$1', str(drones))}; ANALYZE drone"
             database = url.rpartition("/")[2]
-            self._servers.postgres.query(f'SET ROLE "{database}"; {statements};', database)
+            self.servers.postgres.query(f'SET ROLE "{database}"; {statements};', database)
         if self._peer.migration:
             command = [sys.executable, "-m", *self._peer.migration]
-            environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS), "DATABASE_URL": self._database_urls["ingestion"]}
+            environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS), "DATABASE_URL": self.ingestion_url}
             subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
-
-    async def scheduled(self) -> int:
-        """How many requests ingestion knows to be scheduled."""
-        connection = await asyncpg.connect(self._database_urls["ingestion"])
-        try:
-            return int(await connection.fetchval(SCHEDULED))
-        finally:
-            await connection.close()
 
     async def verify(self, accepted: int) -> list[str]:
         """What is wrong with the rows."""
-        return await verify(self._database_urls, accepted)
+        return await verify(self._database_urls, EVIDENCE, accepted)
 
     def _process(self, process: Process) -> PeerProcess:
         environment = {
             "DATABASE_URL": self._database_urls[process.service],
-            "BROKER_URL": self._servers.broker_url("admin"),
+            "BROKER_URL": self.servers.broker_url("admin"),
         }
-        return PeerProcess(self._servers.folder, process, environment)
+        return PeerProcess(self.servers.folder, process, environment)
 
 
 def _one_per_service(module: str, ready_line: str) -> tuple[Process, ...]:

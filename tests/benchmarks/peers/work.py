@@ -4,9 +4,9 @@ A request is accepted (its row is there), its package is registered, a free dron
 two, and the request's status becomes Created. Every service has a database of its own.
 """
 
-import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
@@ -73,7 +73,8 @@ UPSERT_PACKAGE = """
 JOIN_DELIVERY = """
     INSERT INTO delivery AS known (delivery_id, weight_kg, drone_id) VALUES ({delivery_id}, {weight_kg}, {drone_id})
     ON CONFLICT (delivery_id) DO UPDATE
-    SET weight_kg = coalesce(EXCLUDED.weight_kg, known.weight_kg), drone_id = coalesce(EXCLUDED.drone_id, known.drone_id)
+    SET weight_kg = coalesce(EXCLUDED.weight_kg, known.weight_kg),
+        drone_id = coalesce(EXCLUDED.drone_id, known.drone_id)
     RETURNING weight_kg, drone_id"""
 
 
@@ -107,31 +108,47 @@ def setting(name: str) -> str:
     return os.environ.get(name, "")
 
 
-# The same pairs have the same fingerprint, whichever database they are in.
-_PAIRS = "SELECT count(*) AS count, md5(string_agg(pair, ',' ORDER BY pair)) AS fingerprint FROM ({}) AS pairs (pair)"
-_DELIVERIES = {
-    "ingestion": "SELECT delivery_id::text FROM request WHERE status = 'Created'",
-    "package_service": "SELECT delivery_id::text FROM package",
-    "drone_scheduler": "SELECT delivery_id::text FROM booking",
-    "delivery": "SELECT delivery_id::text FROM delivery WHERE weight_kg IS NOT NULL",
-}
-_BOOKINGS = {
-    "drones": ("drone_scheduler", "SELECT delivery_id || ' ' || drone_id FROM drone WHERE delivery_id IS NOT NULL"),
-    "bookings": ("drone_scheduler", "SELECT delivery_id || ' ' || drone_id FROM booking"),
-    "deliveries": ("delivery", "SELECT delivery_id || ' ' || drone_id FROM delivery WHERE drone_id IS NOT NULL"),
-}
+@dataclass(frozen=True)
+class Evidence:
+    """Queries for what every service has to know: its deliveries, and who flies them."""
+
+    deliveries: Mapping[str, str]
+    """By service: the ids of what is scheduled."""
+    bookings: Mapping[str, tuple[str, str]]
+    """By name: a service, and what it knows of delivery and drone, as a text with both ids."""
 
 
-async def verify(database_urls: Mapping[str, str], accepted: int) -> list[str]:
+EVIDENCE = Evidence(
+    deliveries={
+        "ingestion": "SELECT delivery_id::text FROM request WHERE status = 'Created'",
+        "package_service": "SELECT delivery_id::text FROM package",
+        "drone_scheduler": "SELECT delivery_id::text FROM booking",
+        "delivery": "SELECT delivery_id::text FROM delivery WHERE weight_kg IS NOT NULL",
+    },
+    bookings={
+        "drones": ("drone_scheduler", "SELECT delivery_id || ' ' || drone_id FROM drone WHERE delivery_id IS NOT NULL"),
+        "bookings": ("drone_scheduler", "SELECT delivery_id || ' ' || drone_id FROM booking"),
+        "deliveries": ("delivery", "SELECT delivery_id || ' ' || drone_id FROM delivery WHERE drone_id IS NOT NULL"),
+    },
+)
+# The same texts have the same fingerprint, whichever database they are in.
+_FINGERPRINT = "SELECT count(*), count(DISTINCT one), md5(string_agg(one, ',' ORDER BY one)) FROM ({}) AS found (one)"
+
+
+async def verify(database_urls: Mapping[str, str], evidence: Evidence, accepted: int) -> list[str]:
     """What is wrong: nothing when each accepted request is Created with one package, one drone of its own and one
     joined delivery, and when there is nothing else."""
-    deliveries, bookings = {}, {}
-    for service, query in _DELIVERIES.items():
-        deliveries[service] = await _fingerprint(database_urls[service], query)
-    for name, (service, query) in _BOOKINGS.items():
-        bookings[name] = await _fingerprint(database_urls[service], query)
+    deliveries = {
+        service: await _fingerprint(database_urls[service], query) for service, query in evidence.deliveries.items()
+    }
+    bookings = {
+        name: await _fingerprint(database_urls[service], query) for name, (service, query) in evidence.bookings.items()
+    }
+    counts = {**deliveries, **{f"{name} with both ids": found for name, found in bookings.items()}}
     wrong = [
-        f"{count} of {accepted} in {name}" for name, (count, _) in {**deliveries, **bookings}.items() if count != accepted
+        f"{accepted} were accepted, but {name} has {count}, of which {distinct} differ"
+        for name, (count, distinct, _) in counts.items()
+        if not count == distinct == accepted
     ]
     if len(set(deliveries.values())) > 1:
         wrong.append("the services do not know the same deliveries")
@@ -140,20 +157,11 @@ async def verify(database_urls: Mapping[str, str], accepted: int) -> list[str]:
     return wrong
 
 
-async def _fingerprint(database_url: str, query: str) -> tuple[int, str]:
+async def _fingerprint(database_url: str, query: str) -> tuple[int, int, str]:
     connection = await asyncpg.connect(database_url)
     try:
-        row = await connection.fetchrow(_PAIRS.format(query))
+        row = await connection.fetchrow(_FINGERPRINT.format(query))
     finally:
         await connection.close()
     assert row is not None
-    return row["count"], row["fingerprint"]
-
-
-def example_wish() -> bytes:
-    """A body as `load.py` sends it."""
-    place = {"latitude": 47.3, "longitude": 8.5}
-    package = {"size": "Small", "weight_kg": 1.0, "tag": "food"}
-    instant = "2030-01-01T00:00:00Z"
-    wish = {"pickup": place, "dropoff": place, "pickup_time": instant, "deadline": instant, "package": package}
-    return json.dumps(wish).encode()
+    return row[0], row[1], row[2]
