@@ -3,7 +3,7 @@
 `python -m peers.floor SERVICE`. Whatever has arrived is one batch: one statement (inbox, state, outbox; so also one
 transaction), then one AMQP message with all its events, a CloudEvents JSON batch. Messages are published from memory;
 the confirmed ones leave the outbox with the next batch, and what a crash has left there is published at the start.
-An event that was handled before violates the inbox' primary key; only then the batch is looked through for such.
+An event that comes twice violates a constraint; only then the batch is looked through for such.
 """
 
 import asyncio
@@ -249,7 +249,7 @@ async def consume(channel: AbstractChannel, name: str, service: Service, handle:
         events = [event for message in messages for event in read_events(message.body)]
         try:
             await handle(events)
-        except asyncpg.UniqueViolationError:
+        except (asyncpg.UniqueViolationError, asyncpg.CardinalityViolationError):
             if events := await service.unhandled(events):
                 await handle(events)
         await messages[-1].ack(multiple=True)
