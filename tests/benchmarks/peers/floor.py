@@ -261,7 +261,7 @@ class Intake:
     def __init__(self, database: asyncpg.Connection, publisher: Publisher) -> None:
         self._database, self._publisher = database, publisher
         self._waiting: list[tuple[str, str, str, Event]] = []
-        self._committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._committed = asyncio.Event()
         self._wake = asyncio.Event()
 
     async def accept(self, request: Request) -> Response:
@@ -276,7 +276,7 @@ class Intake:
         event = Event(REQUESTED, "/ingestion", event_id, delivery_id, data)
         self._waiting.append((delivery_id, request.headers["x-subject"], body.decode(), event))
         self._wake.set()
-        await asyncio.shield(self._committed)
+        await self._committed.wait()
         return Response(status_code=202, headers={"location": f"{PATH}/{delivery_id}"})
 
     async def run(self) -> None:
@@ -285,14 +285,14 @@ class Intake:
             await self._wake.wait()
             self._wake.clear()
             waiting, self._waiting = self._waiting, []
-            committed, self._committed = self._committed, asyncio.get_running_loop().create_future()
+            committed, self._committed = self._committed, asyncio.Event()
             deliveries, owners, wishes, events = zip(*waiting, strict=True)
             outbox_id, body = new_ids(1)[0], write_events(events)
             await self._database.execute(
                 ACCEPT, self._publisher.confirmed(), outbox_id, body, deliveries, owners, wishes
             )
             self._publisher.publish(outbox_id, REQUESTED, body)
-            committed.set_result(None)
+            committed.set()
 
 
 @asynccontextmanager
