@@ -33,8 +33,9 @@ DOCUMENTS = Path(__file__).parents[2] / "docs" / "generated"
 TICKS_PER_S = 100
 WARM_UP_S = 2.0
 LIMIT_S = 300.0
+# Between two looks at how far it is: seldom, and often near the end.
 FIRST_LOOK_S = 0.5
-LAST_LOOKS_S = 0.05
+LAST_LOOKS_S = 0.02
 
 Figures = dict[str, Any]
 
@@ -107,7 +108,7 @@ class Measurement:
                         part.process.require_running()
                     rate_per_s = (scheduled - at_begin) / (time.perf_counter() - begin)
                     left_s = (count - scheduled) / rate_per_s if rate_per_s else FIRST_LOOK_S
-                    await asyncio.sleep(min(max(left_s / 2, LAST_LOOKS_S), 5.0))
+                    await asyncio.sleep(min(max(left_s / 2, LAST_LOOKS_S), FIRST_LOOK_S))
         finally:
             await connection.close()
 

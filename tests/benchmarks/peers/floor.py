@@ -7,9 +7,7 @@ An event that comes twice violates a constraint; only then the batch is looked t
 """
 
 import asyncio
-import os
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -21,7 +19,10 @@ import msgspec
 import uvicorn
 import uvloop
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+from uuid_utils import uuid7
 
 from peers.work import PATH, setting
 
@@ -130,12 +131,9 @@ read_events = msgspec.json.Decoder(list[Event]).decode
 write_events = msgspec.json.Encoder().encode
 
 
-def new_ids(count: int) -> list[str]:
-    """UUIDs version 7 of this millisecond: neighbours in an index."""
-    now, chance = f"{time.time_ns() // 1_000_000:012x}", os.urandom(9 * count).hex()
-    head = f"{now[:8]}-{now[8:]}-7"
-    parts = (chance[start : start + 18] for start in range(0, 18 * count, 18))
-    return [f"{head}{part[:3]}-8{part[3:6]}-{part[6:]}" for part in parts]
+def new_id() -> str:
+    """A UUID version 7: made one after the other they are neighbours in an index."""
+    return str(uuid7())
 
 
 class Publisher:
@@ -178,8 +176,8 @@ class Service:
         deliveries = [event.subject for event in events]
         body = write_events(
             [
-                Event(READY, "/package_service", event_id, delivery_id, Data(weight_kg=package.weight_kg))
-                for event_id, delivery_id, package in zip(new_ids(len(events)), deliveries, packages, strict=True)
+                Event(READY, "/package_service", new_id(), delivery_id, Data(weight_kg=package.weight_kg))
+                for delivery_id, package in zip(deliveries, packages, strict=True)
             ]
         )
         columns = zip(*((one.size, one.weight_kg, one.tag) for one in packages), strict=True)
@@ -194,8 +192,8 @@ class Service:
         deliveries = [event.subject for event in events]
         body = write_events(
             [
-                Event(BOOKED, "/drone_scheduler", event_id, delivery_id, Data(drone_id=str(drone_id)))
-                for event_id, delivery_id, drone_id in zip(new_ids(len(events)), deliveries, drones, strict=True)
+                Event(BOOKED, "/drone_scheduler", new_id(), delivery_id, Data(drone_id=str(drone_id)))
+                for delivery_id, drone_id in zip(deliveries, drones, strict=True)
             ]
         )
         await self._record(BOOK, BOOKED, body, [event.id for event in events], deliveries, drones)
@@ -207,7 +205,7 @@ class Service:
             known = halves.setdefault(event.subject, event.data)
             known.weight_kg = known.weight_kg or event.data.weight_kg
             known.drone_id = known.drone_id or event.data.drone_id
-        outbox_id = new_ids(1)[0]
+        outbox_id = new_id()
         body = await self.database.fetchval(
             JOIN,
             self.publisher.confirmed(),
@@ -232,7 +230,7 @@ class Service:
         return list({event.id: event for event in events if event.id not in known}.values())
 
     async def _record(self, statement: str, message_type: str, body: bytes, *columns: Any) -> None:
-        outbox_id = new_ids(1)[0]
+        outbox_id = new_id()
         await self.database.execute(statement, self.publisher.confirmed(), outbox_id, body, *columns)
         self.publisher.publish(outbox_id, message_type, body)
 
@@ -264,20 +262,30 @@ class Intake:
         self._committed = asyncio.Event()
         self._wake = asyncio.Event()
 
-    async def accept(self, request: Request) -> Response:
-        """Answer when the request is durable."""
-        body = await request.body()
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer when the request is durable. An ASGI application, as small as a route of FastAPI can be."""
+        body, is_complete = b"", False
+        while not is_complete:
+            part = await receive()
+            if part["type"] == "http.disconnect":
+                return
+            body += part.get("body", b"")
+            is_complete = not part.get("more_body")
+        owner_id = dict(scope["headers"]).get(b"x-subject", b"").decode()
         try:
             wish = read_wish(body)
         except msgspec.DecodeError as error:
-            return Response(str(error), status_code=422)
-        delivery_id, event_id = new_ids(2)
+            await Response(str(error), status_code=422)(scope, receive, send)
+            return
+        delivery_id, event_id = new_id(), new_id()
         data = Data(wish.package, wish.pickup, wish.dropoff)
         event = Event(REQUESTED, "/ingestion", event_id, delivery_id, data)
-        self._waiting.append((delivery_id, request.headers["x-subject"], body.decode(), event))
+        self._waiting.append((delivery_id, owner_id, body.decode(), event))
         self._wake.set()
         await self._committed.wait()
-        return Response(status_code=202, headers={"location": f"{PATH}/{delivery_id}"})
+        headers = [(b"location", f"{PATH}/{delivery_id}".encode()), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body"})
 
     async def run(self) -> None:
         """Commit whoever waits, again and again."""
@@ -287,7 +295,7 @@ class Intake:
             waiting, self._waiting = self._waiting, []
             committed, self._committed = self._committed, asyncio.Event()
             deliveries, owners, wishes, events = zip(*waiting, strict=True)
-            outbox_id, body = new_ids(1)[0], write_events(events)
+            outbox_id, body = new_id(), write_events(events)
             await self._database.execute(
                 ACCEPT, self._publisher.confirmed(), outbox_id, body, deliveries, owners, wishes
             )
@@ -330,9 +338,10 @@ async def serve(name: str) -> None:
         if name == "ingestion":
             intake = Intake(await asyncpg.connect(setting("DATABASE_URL")), publisher)
             tasks.create_task(intake.run())
-            app = FastAPI()
-            app.add_route(PATH, intake.accept, methods=["POST"])
-            config = uvicorn.Config(app, port=int(setting("PORT")), access_log=False, lifespan="off")
+            app = FastAPI(openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False})
+            app.router.routes.append(Route(PATH, intake, methods=["POST"]))
+            options: Any = {"access_log": False, "lifespan": "off", "proxy_headers": False, "server_header": False}
+            config = uvicorn.Config(app, port=int(setting("PORT")), **options)
             await uvicorn.Server(config).serve()
 
 
