@@ -1,9 +1,9 @@
-"""DBOS on PostgreSQL: one durable workflow per request, one transaction per hop, a queue between intake and workers.
+"""DBOS on PostgreSQL: one durable workflow per request, one step per hop, a queue between intake and workers.
 
 `python -m peers.dbos_peer migrate` first, then `... intake` and, several times, `... worker NAME`. The workflow
-orchestrates, so there are no messages and no broker; all rows are in one database beside DBOS's own. As its
-documentation recommends for steps that write to PostgreSQL, a step's checkpoint commits with its rows. The request's
-row and the start of its workflow are one transaction too.
+orchestrates, so there are no messages and no broker; all rows are in one database beside DBOS's own. Steps are repeated
+after a crash, and theirs are statements that may be repeated, which is cheaper than DBOS's transactions (two
+checkpoints each). The request's row and the start of its workflow are one transaction.
 """
 
 import sys
@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import sqlalchemy
 import uvicorn
-from dbos import DBOS, DBOSClient, SQLAlchemyDatasource, run_dbos_database_migrations
+from dbos import DBOS, DBOSClient, run_dbos_database_migrations
 from fastapi import FastAPI, Header, Response
-from sqlalchemy import text
+from psycopg_pool import ConnectionPool
 
 from peers.work import BOOK_DRONE, JOIN_DELIVERY, PATH, UPSERT_PACKAGE, Wish, setting
 
@@ -25,38 +25,45 @@ POLLING_INTERVAL_S = 0.1
 CONNECTIONS = 20
 
 URL = setting("DATABASE_URL").replace("postgresql://", "postgresql+psycopg://")
-engine = sqlalchemy.create_engine(URL, pool_size=CONNECTIONS)
-rows = SQLAlchemyDatasource.create(URL, engine=engine)
-READ_COMMITTED: Any = {"isolation_level": "READ COMMITTED"}
+rows = ConnectionPool(setting("DATABASE_URL"), max_size=CONNECTIONS, kwargs={"autocommit": True}, open=False)
 
 
-@rows.transaction(**READ_COMMITTED)
+@DBOS.step()
 def register_package(delivery_id: str, package: dict[str, Any]) -> None:
     """Store the package."""
-    statement = UPSERT_PACKAGE.format(delivery_id=":delivery_id", size=":size", weight_kg=":weight_kg", tag=":tag")
-    rows.sql_session().execute(text(statement), {"delivery_id": delivery_id, **package})
+    statement = UPSERT_PACKAGE.format(
+        delivery_id="%(delivery_id)s", size="%(size)s", weight_kg="%(weight_kg)s", tag="%(tag)s"
+    )
+    with rows.connection() as connection:
+        connection.execute(statement, {"delivery_id": delivery_id, **package})
 
 
-@rows.transaction(**READ_COMMITTED)
+@DBOS.step()
 def book_drone(delivery_id: str) -> str:
     """Book a free drone."""
-    statement = BOOK_DRONE.format(delivery_id="CAST(:delivery_id AS uuid)")
-    return str(rows.sql_session().execute(text(statement), {"delivery_id": delivery_id}).scalar_one())
+    with rows.connection() as connection:
+        statement = BOOK_DRONE.format(delivery_id="%(delivery_id)s::uuid")
+        found = connection.execute(statement, {"delivery_id": delivery_id}).fetchone()
+    assert found is not None
+    return str(found[0])
 
 
-@rows.transaction(**READ_COMMITTED)
+@DBOS.step()
 def join_delivery(delivery_id: str, weight_kg: float, drone_id: str) -> None:
     """Store the delivery."""
-    statement = JOIN_DELIVERY.format(delivery_id=":delivery_id", weight_kg=":weight_kg", drone_id=":drone_id")
-    values = {"delivery_id": delivery_id, "weight_kg": weight_kg, "drone_id": drone_id}
-    rows.sql_session().execute(text(statement), values)
+    statement = JOIN_DELIVERY.format(
+        delivery_id="%(delivery_id)s", weight_kg="%(weight_kg)s::float8", drone_id="%(drone_id)s::uuid"
+    )
+    with rows.connection() as connection:
+        values = {"delivery_id": delivery_id, "weight_kg": weight_kg, "drone_id": drone_id}
+        connection.execute(statement, values)
 
 
-@rows.transaction(**READ_COMMITTED)
+@DBOS.step()
 def conclude(delivery_id: str) -> None:
     """Tell the request."""
-    statement = "UPDATE request SET status = 'Created' WHERE delivery_id = :delivery_id"
-    rows.sql_session().execute(text(statement), {"delivery_id": delivery_id})
+    with rows.connection() as connection:
+        connection.execute("UPDATE request SET status = 'Created' WHERE delivery_id = %s", [delivery_id])
 
 
 @DBOS.workflow()
@@ -74,6 +81,7 @@ app = FastAPI()
 class Intake:
     """What starts workflows."""
 
+    engine: sqlalchemy.Engine
     client: DBOSClient
 
 
@@ -82,9 +90,9 @@ def accept(wish: Wish, response: Response, x_subject: Annotated[str, Header()]) 
     """Store the request and start its workflow."""
     delivery_id = str(uuid4())
     statement = "INSERT INTO request (delivery_id, owner_id, wish) VALUES (:delivery_id, :owner_id, :wish)"
-    with engine.begin() as connection:
+    with Intake.engine.begin() as connection:
         values = {"delivery_id": delivery_id, "owner_id": x_subject, "wish": wish.model_dump_json()}
-        connection.execute(text(statement), values)
+        connection.execute(sqlalchemy.text(statement), values)
         Intake.client.enqueue_in_transaction(
             connection,
             {"queue_name": QUEUE, "workflow_name": deliver.__qualname__, "workflow_id": delivery_id},
@@ -94,8 +102,16 @@ def accept(wish: Wish, response: Response, x_subject: Annotated[str, Header()]) 
     response.headers["location"] = f"{PATH}/{delivery_id}"
 
 
-def launch(name: str) -> None:
+def receive() -> None:
+    """Take requests, until the process is killed."""
+    Intake.engine = sqlalchemy.create_engine(URL, pool_size=CONNECTIONS)
+    Intake.client = DBOSClient(system_database_engine=Intake.engine, lazy=True)
+    uvicorn.run(app, port=int(setting("PORT")), access_log=False)
+
+
+def work(name: str) -> None:
     """Work off the queue, until the process is killed."""
+    rows.open(wait=True)
     DBOS(
         config={
             "name": "deliveries",
@@ -116,7 +132,6 @@ if __name__ == "__main__":
     if sys.argv[1] == "migrate":
         run_dbos_database_migrations(system_database_url=URL)
     elif sys.argv[1] == "intake":
-        Intake.client = DBOSClient(system_database_engine=engine, lazy=True)
-        uvicorn.run(app, port=int(setting("PORT")), access_log=False)
+        receive()
     else:
-        launch(sys.argv[2])
+        work(sys.argv[2])

@@ -220,8 +220,8 @@ CELERY = Peer(
 )
 DBOS = Peer(
     "dbos",
-    "DBOS on PostgreSQL: a workflow per request, a transaction per hop, no broker",
-    ("dbos", "sqlalchemy", "psycopg", "fastapi", "uvicorn"),
+    "DBOS on PostgreSQL: a workflow per request, a step per hop, no broker",
+    ("dbos", "sqlalchemy", "psycopg", "psycopg-pool", "fastapi", "uvicorn"),
     (
         Process("ingestion", ("peers.dbos_peer", "intake"), "Application startup complete.", serves_http=True),
         *(
