@@ -32,7 +32,8 @@ drone of its own.
 Median of the rounds (lowest to highest). The ratio is the median of each round's own.
 
 {rates}
-Latency is how long a client waits for its 202 while {connections} clients ask as fast as they can.
+Accepted: how long a client waits for its 202 while {connections} clients ask as fast as they can. Other work: what of
+the processors went to processes that have nothing to do with it, in the worst round.
 
 ## CPU milliseconds per delivery
 
@@ -65,7 +66,7 @@ def page(run: Figures, contenders: Sequence[Contender]) -> str:
         seconds=run["options"]["seconds"],
         connections=run["options"]["connections"],
         rates=_table(
-            ("contender", "per second", "suite is faster by", "accepted, p50 ms", "p99 ms"),
+            ("contender", "per second", "suite is faster by", "accepted, p50 ms", "p99 ms", "other work"),
             ((one.name, *_rate(by_name[one.name], by_name.get("suite", []))) for one in order),
         ),
         cpu=_table(
@@ -110,6 +111,7 @@ def _rate(rounds: Sequence[Figures], suite: Sequence[Figures]) -> tuple[str, ...
         f"{statistics.median(ratios):.2f}" if ratios else "",
         f"{_median(rounds, 'accept_p50_ms'):,.0f}",
         f"{_median(rounds, 'accept_p99_ms'):,.0f}",
+        f"{max(figures['others_percent'] for figures in rounds):.0f} %",
     )
 
 

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import math
+import os
 import resource
 import subprocess
 import sys
@@ -34,8 +35,8 @@ TICKS_PER_S = 100
 WARM_UP_S = 2.0
 LIMIT_S = 300.0
 # Between two looks at how far it is: seldom, and often near the end.
-FIRST_LOOK_S = 0.5
-LAST_LOOKS_S = 0.02
+LONGEST_WAIT_S = 0.5
+SHORTEST_WAIT_S = 0.02
 
 Figures = dict[str, Any]
 
@@ -54,6 +55,14 @@ def cpu_ms(parts: Sequence[Part]) -> Counter[str]:
         if name is not None:
             used[name] += (int(fields[11]) + int(fields[12])) * 1000 // TICKS_PER_S
     return used
+
+
+def machine_cpu_ms() -> int:
+    """CPU milliseconds of everything that runs on this machine."""
+    user, nice, system, _, _, interrupt, soft_interrupt, *_ = map(
+        int, Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
+    )
+    return (user + nice + system + interrupt + soft_interrupt) * 1000 // TICKS_PER_S
 
 
 def load_cpu_ms() -> float:
@@ -79,21 +88,22 @@ class Measurement:
             assert load.stdin is not None
             assert load.stdout is not None
             await asyncio.to_thread(load.stdout.readline)
-            begin = time.perf_counter()
+            begin, machine_before = time.perf_counter(), machine_cpu_ms()
             load.stdin.write("go\n")
             load.stdin.flush()
             await self._wait_for(self.accepted + requests)
-            elapsed_s = time.perf_counter() - begin
+            elapsed_s, machine_ms = time.perf_counter() - begin, machine_cpu_ms() - machine_before
             output, _ = await asyncio.to_thread(load.communicate, timeout=60)
         used = cpu_ms(self._running.parts)
         self.accepted += requests
-        spent = {name: (used[name] - used_before[name]) / requests for name in used}
-        spent["load"] = (load_cpu_ms() - load_before) / requests
+        spent_ms = {name: used[name] - used_before[name] for name in used} | {"load": load_cpu_ms() - load_before}
+        others_ms = max(0.0, machine_ms - sum(spent_ms.values()))
         return {
             "requests": requests,
             "scheduled_per_s": round(requests / elapsed_s, 1),
             **json.loads(output),
-            "cpu_ms_per_delivery": {name: round(cpu, 3) for name, cpu in spent.items()},
+            "cpu_ms_per_delivery": {name: round(cpu_ms / requests, 3) for name, cpu_ms in spent_ms.items()},
+            "others_percent": round(others_ms / (elapsed_s * 10 * (os.cpu_count() or 1)), 1),
         }
 
     async def _wait_for(self, count: int) -> None:
@@ -102,13 +112,13 @@ class Measurement:
         begin, at_begin = time.perf_counter(), await connection.fetchval(self._running.scheduled_query)
         try:
             async with asyncio.timeout(LIMIT_S):
-                await asyncio.sleep(FIRST_LOOK_S)
+                await asyncio.sleep(LONGEST_WAIT_S)
                 while (scheduled := await connection.fetchval(self._running.scheduled_query)) < count:
                     for part in self._running.parts:
                         part.process.require_running()
                     rate_per_s = (scheduled - at_begin) / (time.perf_counter() - begin)
-                    left_s = (count - scheduled) / rate_per_s if rate_per_s else FIRST_LOOK_S
-                    await asyncio.sleep(min(max(left_s / 2, LAST_LOOKS_S), FIRST_LOOK_S))
+                    left_s = (count - scheduled) / rate_per_s if rate_per_s else LONGEST_WAIT_S
+                    await asyncio.sleep(min(max(left_s / 2, SHORTEST_WAIT_S), LONGEST_WAIT_S))
         finally:
             await connection.close()
 

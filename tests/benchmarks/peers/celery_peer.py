@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import uvicorn
 from celery import Celery
-from celery.signals import worker_process_init, worker_ready
+from celery.signals import worker_init, worker_ready
 from fastapi import FastAPI, Header, Response
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
@@ -18,6 +18,7 @@ from psycopg_pool import ConnectionPool
 from peers.work import BOOK_DRONE, JOIN_DELIVERY, PATH, UPSERT_PACKAGE, Wish, setting
 
 INTAKE_CONNECTIONS = 10
+WORKER_CONNECTIONS = 8
 
 celery = Celery("choreography", broker=setting("BROKER_URL"))
 celery.conf.update(
@@ -43,7 +44,7 @@ class Rows:
     pool: ConnectionPool
 
     def open(self, connections: int) -> None:
-        """Connect: in every process of a worker, after it was forked."""
+        """Connect, once for each thread that works at a time."""
         options = {"autocommit": True}
         self.pool = ConnectionPool(setting("DATABASE_URL"), min_size=connections, max_size=connections, kwargs=options)
         self.pool.wait()
@@ -58,10 +59,10 @@ class Rows:
 rows = Rows()
 
 
-@worker_process_init.connect
+@worker_init.connect
 def connect(**_: Any) -> None:
-    """A process of the worker's pool is there."""
-    rows.open(1)
+    """The worker starts."""
+    rows.open(WORKER_CONNECTIONS)
 
 
 @worker_ready.connect
