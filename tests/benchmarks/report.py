@@ -4,9 +4,11 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ the processors went to processes that have nothing to do with it, in the worst r
 ## CPU milliseconds per delivery
 
 {cpu}
+At most per second: what these processors could do if all their time went into it, so without other work and waiting.
+
 ## The contenders
 
 {contenders}
@@ -70,7 +74,7 @@ def page(run: Figures, contenders: Sequence[Contender]) -> str:
             ((one.name, *_rate(by_name[one.name], by_name.get("suite", []))) for one in order),
         ),
         cpu=_table(
-            ("contender", "all", "of which"),
+            ("contender", "all", "at most per second", "of which"),
             ((one.name, *_cpu([figures["cpu_ms_per_delivery"] for figures in by_name[one.name]])) for one in order),
         ),
         contenders=_table(
@@ -89,6 +93,8 @@ def machine() -> dict[str, str]:
     processor = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     memory_kb = next(int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal"))
     return {
+        "commit": _output("git", "rev-parse", "--short", "HEAD"),
+        "measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "processors": f"{os.cpu_count()} x {processor[0] if processor else platform.machine()}",
         "memory": f"{memory_kb / 2**20:.1f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
@@ -115,10 +121,11 @@ def _rate(rounds: Sequence[Figures], suite: Sequence[Figures]) -> tuple[str, ...
     )
 
 
-def _cpu(rounds: Sequence[dict[str, float]]) -> tuple[str, str]:
+def _cpu(rounds: Sequence[dict[str, float]]) -> tuple[str, ...]:
     medians = {name: statistics.median(figures[name] for figures in rounds) for name in rounds[0]}
     parts = (f"{name} {medians[name]:.2f}" for name in sorted(medians, key=lambda name: -medians[name]))
-    return f"{sum(medians.values()):.2f}", ", ".join(parts)
+    total_ms = sum(medians.values())
+    return f"{total_ms:.2f}", f"{(os.cpu_count() or 1) * 1e3 / total_ms:,.0f}", ", ".join(parts)
 
 
 def _median(rounds: Sequence[Figures], name: str) -> float:
@@ -128,6 +135,11 @@ def _median(rounds: Sequence[Figures], name: str) -> float:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    return done.stdout.strip() or "unknown"
 
 
 def _lines(file: str) -> list[str]:

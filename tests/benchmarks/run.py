@@ -159,7 +159,8 @@ async def main() -> int:
         for contender in contenders[turn:] + contenders[:turn]:
             rounds[-1].append(await measure(contender, options))
             print(json.dumps(rounds[-1][-1]), flush=True)
-    run = {"machine": report.machine(), "options": {**vars(options), "output": None}, "rounds": rounds}
+    asked = {name: value for name, value in vars(options).items() if name != "output"}
+    run = {"machine": report.machine(), "options": asked, "rounds": rounds}
     if any(figures["wrong"] or figures["refused"] for one in rounds for figures in one):
         print("The run is void: work was refused, lost or done twice.", file=sys.stderr)
         return 1

@@ -86,13 +86,15 @@ class Peer:
 
     @property
     def versions(self) -> dict[str, str]:
+        """What it is made of."""
         return {package: importlib.metadata.version(package) for package in self.packages}
 
     @contextmanager
     def running(self, drones: int) -> Iterator["RunningPeer"]:
-        databases = SERVICES[:1] if self.is_one_database else SERVICES
-        with tempfile.TemporaryDirectory() as folder, LocalServers(Path(folder), databases=databases) as servers:
-            urls = dict(zip(SERVICES, map(servers.database_url, databases * len(SERVICES)), strict=False))
+        """Start it with so many free drones; stop it at the end."""
+        databases = {service: SERVICES[0] if self.is_one_database else service for service in SERVICES}
+        with tempfile.TemporaryDirectory() as folder, LocalServers(Path(folder), databases=SERVICES) as servers:
+            urls = {service: servers.database_url(database) for service, database in databases.items()}
             peer = RunningPeer(self, servers, urls)
             peer.prepare(drones)
             try:
