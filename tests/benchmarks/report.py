@@ -24,7 +24,7 @@ PAGE = """# The suite beside its peers
 Requests per second that are accepted over HTTP and end as scheduled deliveries: ingestion stores the request, the
 package is registered, a free drone is booked, delivery joins the two, the request's status becomes Created. All
 processes, the load, PostgreSQL (fsync on) and RabbitMQ (quorum queues, persistent messages, publisher confirms) share
-the processors of one machine. Rounds: {rounds}, in rotated order, each on new servers; after a warm-up about
+the processors of one machine. {rounds} rounds in rotated order, each on new servers: after a warm-up, about
 {seconds:.0f} s of requests over {connections} connections, each sending the next request when the last one was
 answered. After each round the rows of all services were compared: every request accepted is scheduled, once, with a
 drone of its own.
@@ -70,7 +70,7 @@ def page(run: Figures, contenders: Sequence[Contender]) -> str:
         seconds=run["options"]["seconds"],
         connections=run["options"]["connections"],
         rates=_table(
-            ("contender", "per second", "suite is faster by", "accepted, p50 ms", "p99 ms", "other work"),
+            ("contender", "per second", "suite / contender", "accepted, p50 ms", "p99 ms", "other work"),
             ((one.name, *_rate(by_name[one.name], by_name.get("suite", []))) for one in order),
         ),
         cpu=_table(
