@@ -27,25 +27,27 @@ MISSING_S = 4.0
 class Duplicates(Fault):
     """Every message takes a detour on which sessions change places, and arrives twice, the second time later.
 
-    The order within each session stays as it is for the first copies, as the broker promises. The detour ends when
-    everything is quiet: taken away earlier, it would itself let messages overtake others.
+    The order within each session stays as it is for the first copies, as the broker promises. The detour is there from
+    before the load until everything is quiet: built or taken away meanwhile, it would itself reorder messages.
     """
 
     name = "duplicates"
     hold_s = 5.0
 
-    async def inject(self) -> None:
+    async def prepare(self) -> None:
         self._connection = await aio_pika.connect(self.site.stack.broker_url(ADMIN_USER), timeout=TIMEOUT_S)
         self._channel = await self._connection.channel(publisher_confirms=True)
-        self._is_shuffling = True
+        self._is_shuffling = False
         self._copies = self._moved = 0
-        self._side: dict[str, deque[Envelope]] = {}
+        queues = [(subscription, partition) for subscription in ORDERED for partition in range(subscription.partitions)]
+        waiting = [await self._redirect(*queue) for queue in queues]
         self._tasks = [
-            asyncio.create_task(self._detour(subscription, partition))
-            for subscription in ORDERED
-            for partition in range(subscription.partitions)
+            asyncio.create_task(self._forward(subscription.queue(partition), arrived))
+            for (subscription, partition), arrived in zip(queues, waiting, strict=True)
         ]
-        await asyncio.sleep(0)
+
+    async def inject(self) -> None:
+        self._is_shuffling = True
 
     async def heal(self) -> None:
         self._is_shuffling = False
@@ -71,7 +73,8 @@ class Duplicates(Fault):
         for message in subscription.messages:
             await destination.bind(subscription.topic, f"{message.message_type}.{partition}")
 
-    async def _detour(self, subscription: Subscription, partition: int) -> None:
+    async def _redirect(self, subscription: Subscription, partition: int) -> deque[AbstractIncomingMessage]:
+        """Let what is for the queue go to one beside it. Returns where it arrives."""
         name = subscription.queue(partition)
         side = await self._channel.declare_queue(name + SIDE_SUFFIX, durable=True, arguments={"x-queue-type": "quorum"})
         await self._bind(subscription, partition, side.name)
@@ -80,6 +83,9 @@ class Duplicates(Fault):
             await direct.unbind(subscription.topic, f"{message.message_type}.{partition}")
         waiting: deque[AbstractIncomingMessage] = deque()
         await side.consume(_into(waiting))
+        return waiting
+
+    async def _forward(self, name: str, waiting: deque[AbstractIncomingMessage]) -> None:
         while True:
             if not waiting:
                 await asyncio.sleep(POLL_S / 5)
