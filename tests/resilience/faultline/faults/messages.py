@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +14,7 @@ from faultline.faults.fault import Fault
 from local_stack.broker_definitions import ADMIN_USER, topology_definitions
 from shared_contracts.message import Topic
 from shared_contracts.topology import SUBSCRIPTIONS, Subscription, subscriptions_of
-from shared_runtime.envelope import Envelope, Incoming, decode, headers_of
+from shared_runtime.envelope import BATCH, Envelope, Incoming, decode, encode_batch
 
 TIMEOUT_S = 10.0
 POLL_S = 0.1
@@ -90,16 +91,15 @@ class Duplicates(Fault):
             if not waiting:
                 await asyncio.sleep(POLL_S / 5)
                 continue
-            if self._is_shuffling:
+            is_shuffling = self._is_shuffling
+            if is_shuffling:
                 await asyncio.sleep(self.random.uniform(0, LONGEST_STAY_S))
             taken = [waiting.popleft() for _ in range(len(waiting))]
             events = [event for message in taken for event in _events(message)]
-            for event in self._in_another_order(events) if self._is_shuffling else events:
-                await self._deliver(name, event)
-            if self._is_shuffling:
-                for event in self.random.sample(events, len(events)):
-                    await self._deliver(name, event)
-                    self._copies += 1
+            await self._deliver(name, self._in_another_order(events) if is_shuffling else events)
+            if is_shuffling:
+                await self._deliver(name, self.random.sample(events, len(events)))
+                self._copies += len(events)
             for delivered in taken:
                 await delivered.ack()
 
@@ -113,14 +113,9 @@ class Duplicates(Fault):
         self._moved += sum(one is not other for one, other in zip(events, shuffled, strict=True))
         return shuffled
 
-    async def _deliver(self, queue: str, event: Envelope) -> None:
+    async def _deliver(self, queue: str, events: Sequence[Envelope]) -> None:
         message = aio_pika.Message(
-            bytes(event.data),
-            headers=headers_of(event),
-            content_type="application/json",
-            message_id=str(event.id),
-            type=event.type,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            encode_batch(events), content_type=BATCH, delivery_mode=aio_pika.DeliveryMode.PERSISTENT
         )
         await self._channel.default_exchange.publish(message, queue, mandatory=True)
 
