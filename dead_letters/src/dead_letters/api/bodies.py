@@ -262,6 +262,8 @@ class DeadLetterSummary(Told):
     """How often it became a dead letter."""
     attempt_epoch: int
     """How often it was replayed."""
+    unanswered: int
+    """Events of the last replay that the subscription has not answered."""
     is_parked: bool
     """Whether later messages of its session wait behind it."""
     version: int
