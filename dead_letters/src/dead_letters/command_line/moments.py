@@ -41,6 +41,11 @@ def told(value: str | None, at: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%SZ} ({age})"
 
 
+def age_of(value: str, at: datetime) -> str:
+    """How long ago a moment of the service is."""
+    return _span(max(0.0, (at - datetime.fromisoformat(value)).total_seconds()))
+
+
 def _span(seconds: float) -> str:
     if seconds < MINUTE_S:
         return f"{int(seconds)}s"
