@@ -31,6 +31,11 @@ def read_moment(text: str) -> datetime:
         ) from None
 
 
+def is_age(text: str) -> bool:
+    """Whether `read_moment` takes the text for an age."""
+    return _AGO.fullmatch(text) is not None
+
+
 def told(value: str | None, at: datetime) -> str:
     """A moment of the service in UTC, and how far it is from `at`."""
     if value is None:
