@@ -101,6 +101,19 @@ async def test_a_replay_never_sends_another_body_than_it_says(client, opened, on
     assert bytes(replay.data) == b'{"mended": true}'
 
 
+async def test_an_edit_builds_on_the_version_that_it_names(client, opened, one_batch) -> None:
+    event = await opened()
+    path = f"{LETTERS}/{letter_id(event)}/body"
+    async with one_batch():
+        first = asyncio.create_task(client.put(path, json={"body": "[1]", "if_version": 0, "why": "mend it"}))
+        await asyncio.sleep(0.05)
+        blind = {"expires_at": None, "if_version": 1, "why": "nobody has seen version 1 yet"}
+        second = asyncio.create_task(client.put(path, json=blind))
+    assert [(await one).status_code for one in (first, second)] == [200, 409]
+    assert (await client.put(path, json=blind)).status_code == 200
+    assert (await client.get(path)).text == "[1]"
+
+
 async def test_the_same_event_in_two_dead_letters_is_sent_once(client, around, sender, taken_in, count) -> None:
     event = an_event()
     ids = [await around(event), await around(event)]
@@ -146,6 +159,16 @@ async def test_a_subscription_that_is_gone_stops_neither_bulk_replays_nor_a_disc
     await sender.answer(replayed_as(event, 1))
     await finished(client, bulk, state="finished", handled=1, skipped=1)
     assert (await client.post(f"{path}/discard", json=WHY)).json()["state"] == "discarded"
+
+
+async def test_an_event_that_claims_too_many_replays_does_not_stop_the_others(client, opened, sender, taken_in) -> None:
+    event = await opened()
+    worn = replayed_as(an_event(), 2**31 - 1)
+    await taken_in(await sender.fail(worn))
+    answer = await client.post(f"{LETTERS}/{letter_id(worn)}/replay", json=WHY)
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (409, "too-many-replays")
+    bulk = await started(client, [letter_id(worn), letter_id(event)])
+    await finished(client, bulk, waiting=0, skipped=1, sent=1)
 
 
 def replayed_as(event: Envelope, epoch: int) -> Envelope:

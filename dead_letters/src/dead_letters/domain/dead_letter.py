@@ -12,6 +12,8 @@ from dead_letters.domain.states import Form, ReplayState, State
 
 NAMESPACE = UUID("8d1c2b0e-6a53-5f0b-9a6b-2f1f9d6f3c55")
 """Of the identifiers that are made from names here. It must never change: they are how arrivals are recognized."""
+ATTEMPT_EPOCH_MAX = 2**31 - 1
+"""What an event can say, and the database can hold."""
 ORIGINAL = 0
 """The version of the body as it came."""
 
@@ -24,6 +26,7 @@ class Objection(StrEnum):
     NOT_REPLAYING = "dead-letter-not-replaying"
     ANSWER_EXPECTED = "answer-expected"
     REPLAY_UNANSWERED = "replay-unanswered"
+    TOO_MANY_REPLAYS = "too-many-replays"
     SUBSCRIPTION_UNKNOWN = "subscription-unknown"
     VERSION_CONFLICT = "version-conflict"
     STILL_UNDECODABLE = "still-undecodable"
@@ -268,11 +271,13 @@ def decide_replay(
 ) -> tuple[DeadLetter, list[Replay]]:
     """Send the events of the dead letter, each to the queue it came from.
 
-    Raises Refused unless the dead letter is open and its body is read as events.
+    Raises Refused unless the dead letter is open, and its body is read as events whose replays can be counted.
     """
     require_open(known)
     if not destinations:
         raise Refused(Objection.STILL_UNDECODABLE, "the body is no event: mend it first")
+    if any(one.attempt_epoch > ATTEMPT_EPOCH_MAX for one in destinations):
+        raise Refused(Objection.TOO_MANY_REPLAYS, "the message says that it was replayed as often as can be counted")
     replays = [_replay(known, one, instruction, now) for one in destinations if not one.is_known]
     state = State.REPLAYING if replays else State.RESOLVED
     epoch = epoch_of_replay(known)
