@@ -52,6 +52,7 @@ def a_letter(dead_letter_id: UUID = A, **facts: Any) -> Json:
         "attempts": 5,
         "failures": 1,
         "attempt_epoch": 0,
+        "unanswered": 0,
         "is_parked": True,
         "version": 0,
         "body_bytes": 20,

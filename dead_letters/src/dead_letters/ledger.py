@@ -10,7 +10,7 @@ import asyncpg
 from dead_letters.arrivals import Arrival
 from dead_letters.domain.bulk import BulkItem, decide_item
 from dead_letters.domain.dead_letter import DeadLetter, Failure, Replay, decide_answer, decide_arrival, replay_id_of
-from dead_letters.domain.states import ReplayState, State
+from dead_letters.domain.states import ReplayState
 from dead_letters.stores import BULK_ITEMS, DEAD_LETTERS, REPLAYS, VERSIONS
 
 # What was stored before is not returned: a redelivery changes nothing.
@@ -67,7 +67,7 @@ class _Batch:
         self.replays[replay.replay_id] = answered
         self._put(letter)
         item = self.items.get(replay.bulk_item_id) if replay.bulk_item_id else None
-        decided = item and decide_item(item, ReplayState.FAILED, is_last=letter.state is not State.REPLAYING)
+        decided = item and decide_item(item, ReplayState.FAILED, is_last=not letter.unanswered)
         if decided:
             self.items[decided.bulk_item_id] = decided
 

@@ -1,7 +1,7 @@
 """What support looks at: for people as text, for programs as JSON, and nothing else on standard output."""
 
 import base64
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
 
 import httpx
@@ -159,3 +159,9 @@ def test_audit(dlq, service) -> None:
     shown = dlq("audit").out
     for part in ("sam", "edit", str(A), "version 0 -> 1", "the weight was wrong"):
         assert part in shown
+
+
+def test_a_list_tells_how_long_there_is_no_answer(dlq, service) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=50)
+    service.on("GET", "/deadletters", {"items": [a_letter(state="replaying", changed_at=since)], "next_after": None})
+    assert "replaying for 50m" in dlq("list", "--state", "replaying").out

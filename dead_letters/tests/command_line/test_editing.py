@@ -10,6 +10,7 @@ import pytest
 from interface_examples import A, a_letter
 
 from dead_letters.api.bodies import Edit
+from dead_letters.domain.limits import BODY_BYTES_MAX
 
 BODY = b'{"package":{"weight_kg":-1.50,"tags":["a","b"]},"name":"Z\xc3\xbcrich"}'
 WHY = ("--why", "the weight was wrong")
@@ -164,6 +165,8 @@ def test_only_when_it_expires(dlq, service, mending) -> None:
     assert service.sent() == {"expires_at": None, "if_version": 3, "why": WHY[1]}
     dlq("edit", str(A), "--expires-at", "2026-03-01 12:10", *WHY)
     assert service.sent()["expires_at"] == "2026-03-01T12:10:00+00:00"
+    dlq("edit", str(A), "--expires-at", "20990301T121000Z", *WHY)
+    assert service.sent()["expires_at"] == "2099-03-01T12:10:00+00:00"
     dlq("edit", str(A), "--expires-at", "2h", *WHY)
     left_s = (datetime.fromisoformat(service.sent()["expires_at"]) - datetime.now().astimezone()).total_seconds()
     assert 7_100 < left_s <= 7_200
@@ -187,3 +190,11 @@ def test_a_dry_run_shows_the_difference(dlq, service, mending, editor, tmp_path)
     assert ended.json["if_version"] == 3
     assert service.changes == []
     assert drafts(tmp_path) == []
+
+
+def test_a_long_text_is_not_made_longer_than_the_service_takes(dlq, service, mending, tmp_path) -> None:
+    file = tmp_path / "mended.json"
+    file.write_bytes(b"[" + b'"",' * 1_300_000 + b"0]")
+    assert dlq("edit", str(A), "--from-file", str(file), *WHY).code == 0
+    assert base64.b64decode(service.sent()["body_base64"]) == file.read_bytes()
+    assert len(service.changes[-1].content) < BODY_BYTES_MAX * 3 // 2

@@ -58,6 +58,15 @@ def test_it_is_said_when_it_may_have_been_done_nevertheless(dlq, service) -> Non
     assert "dlq audit" in ended.err
 
 
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_it_is_said_when_somebody_on_the_way_has_given_up(status, dlq, service) -> None:
+    service.refuses("POST", "/discards", status, "unavailable", "gave up")
+    ended = dlq("discard", "--all", "--why", "test data", "--yes")
+    assert ended.code == 5
+    assert "gave up" in ended.err
+    assert "dlq audit" in ended.err
+
+
 @pytest.mark.parametrize("answer", [httpx.Response(200, text="<html>"), httpx.Response(404, text="<html>"), [[]]])
 def test_somebody_else_answers(answer, dlq, service) -> None:
     service.on("GET", LIST, answer)

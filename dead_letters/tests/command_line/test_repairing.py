@@ -212,6 +212,15 @@ def test_several_are_restored_as_far_as_possible(dlq, service) -> None:
     assert ended.json == {"items": [a_letter()], "refused": [{"dead_letter_id": str(B), "error": "it is open"}]}
 
 
+def test_what_nobody_answers_is_reopened(dlq, service) -> None:
+    service.on("POST", f"/deadletters/{A}/reopen", a_letter(unanswered=1))
+    service.refuses("POST", f"/deadletters/{B}/reopen", 409, "answer-expected", "its replay may still be answered")
+    assert dlq("reopen", str(A), *WHY, "--json").json == a_letter(unanswered=1)
+    assert "a replay is not answered" in dlq("reopen", str(A), *WHY).out
+    ended = dlq("reopen", str(A), str(B), *WHY, "--yes", "--json")
+    assert (ended.code, [one["dead_letter_id"] for one in ended.json["refused"]]) == (1, [str(B)])
+
+
 def test_a_dry_run_restores_nothing(dlq, service) -> None:
     service.on("GET", f"/deadletters/{A}", a_letter(state="discarded"))
     assert dlq("restore", str(A), "--dry-run", "--json").json["selected"] == 1

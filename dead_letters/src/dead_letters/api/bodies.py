@@ -24,7 +24,8 @@ from shared_runtime.http import Instant
 
 # PostgreSQL stores no NUL in a text.
 NO_NUL = r"^[^\x00]*$"
-Term = Annotated[str, StringConstraints(max_length=limits.TERM_CHARACTERS_MAX, pattern=NO_NUL)]
+# An empty one, such as a variable of a script that is not set, is no condition that anybody means.
+Term = Annotated[str, StringConstraints(min_length=1, max_length=limits.TERM_CHARACTERS_MAX, pattern=NO_NUL)]
 Why = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=limits.TEXT_CHARACTERS_MAX, pattern=NO_NUL),
@@ -262,6 +263,8 @@ class DeadLetterSummary(Told):
     """How often it became a dead letter."""
     attempt_epoch: int
     """How often it was replayed."""
+    unanswered: int
+    """Events of the last replay that the subscription has not answered."""
     is_parked: bool
     """Whether later messages of its session wait behind it."""
     version: int

@@ -22,6 +22,7 @@ from dead_letters.commands import (
     DiscardDeadLetter,
     DiscardMany,
     EditDeadLetter,
+    ReopenDeadLetter,
     ReplayDeadLetter,
     RestoreDeadLetter,
     StartBulkReplay,
@@ -87,6 +88,16 @@ async def restore(
     return DeadLetterSummary.model_validate(
         await execute(request, RestoreDeadLetter(dead_letter_id, support, body.why))
     )
+
+
+@router.post("/deadletters/{dead_letter_id}/reopen", responses=UNKNOWN | CONFLICT)
+async def reopen(
+    dead_letter_id: UUID, support: Support, body: Annotated[Reason, json_body(Reason)], request: Request
+) -> DeadLetterSummary:
+    """Wait no longer for the answer to its replay, from half an hour on. It is open then: to be discarded, or to be
+    replayed in the same epoch again, of which the subscription lets in only one.
+    """
+    return DeadLetterSummary.model_validate(await execute(request, ReopenDeadLetter(dead_letter_id, support, body.why)))
 
 
 @router.post("/discards", responses=NOT_SELECTABLE)

@@ -45,6 +45,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "replay": with_conditions(repairing.replay),
         "discard": with_conditions(repairing.discard),
         "restore": repairing.restore,
+        "reopen": repairing.reopen,
     },
 }
 BULK_COMMANDS: dict[str, Callable[..., None]] = {

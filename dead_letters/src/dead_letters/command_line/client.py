@@ -21,6 +21,7 @@ ANSWER_TIMEOUT_S = 120.0
 """A bulk discard answers when all of it is done."""
 TIMEOUT = httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
 REFUSALS = frozenset({400, 401, 403, 409, 413, 422})
+DOUBT = "; whether it did what was asked, or a part of it, `dlq audit` tells"
 UNAVAILABLE = frozenset({502, 503, 504})
 
 
@@ -98,7 +99,8 @@ class Client:
         with self._translated(is_harmless=method == "GET"):
             response = self._http.request(method, f"{PREFIX}{path}", timeout=TIMEOUT, **request)
         if not response.is_success:
-            raise _error_of(response)
+            error = _error_of(response)
+            raise Unreachable(f"{error}{DOUBT}") if method != "GET" and response.status_code in UNAVAILABLE else error
         return response
 
     @contextmanager
@@ -106,7 +108,7 @@ class Client:
         try:
             yield
         except (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError) as error:
-            doubt = "" if is_harmless else "; whether it did what was asked, `dlq audit` tells"
+            doubt = "" if is_harmless else DOUBT
             raise Unreachable(f"{self._place} has not answered: {_named(error)}{doubt}") from None
         except UnicodeEncodeError:
             raise Misused("an argument is no text") from None

@@ -22,7 +22,7 @@ from dead_letters.command_line.connection import open_client
 from dead_letters.command_line.editor import Draft, edited
 from dead_letters.command_line.exits import CommandError, Failed, Misused
 from dead_letters.command_line.json_pointer import is_same, with_values
-from dead_letters.command_line.moments import now, read_moment
+from dead_letters.command_line.moments import is_age, now, read_moment
 from dead_letters.command_line.options import AsJson, DeadLetterId, DryRun, Why
 from dead_letters.command_line.output import Output
 from dead_letters.command_line.text import harmless
@@ -31,6 +31,8 @@ from dead_letters.command_line.views.letters import letter_view
 NEVER = "never"
 STANDARD_INPUT = Path("-")
 DIFFERENCE_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+TEXT_BYTES_MAX = 1_000_000
+"""Of a body that is sent as a text."""
 COMPARED_BYTES_MAX = 1_000_000
 
 FromFile = Annotated[
@@ -113,7 +115,7 @@ def _attributes(expires_at: str | None, content_type: str | None) -> Json:
 def _later(text: str) -> datetime:
     # An age such as 2h is in the future here.
     moment, at = read_moment(text), now()
-    return moment if text[:1].isdigit() and "-" in text else at + (at - moment)
+    return at + (at - moment) if is_age(text) else moment
 
 
 def _mended(
@@ -169,10 +171,13 @@ def _compact(content: bytes) -> bytes:
 
 
 def _content(content: bytes) -> Json:
-    try:
-        return {"body": content.decode()}
-    except UnicodeDecodeError:
-        return {"body_base64": base64.b64encode(content).decode()}
+    # Inside JSON a text full of quotes is twice as long, and then too long for the service.
+    if len(content) <= TEXT_BYTES_MAX:
+        try:
+            return {"body": content.decode()}
+        except UnicodeDecodeError:
+            pass
+    return {"body_base64": base64.b64encode(content).decode()}
 
 
 @contextmanager

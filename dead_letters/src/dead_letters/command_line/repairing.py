@@ -1,4 +1,4 @@
-"""Commands that replay, discard and restore."""
+"""Commands that replay, discard, restore and reopen."""
 
 import math
 from collections.abc import Callable
@@ -123,7 +123,28 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Take discards back: the dead letters are open again. Their sessions have gone on meanwhile."""
-    output = Output(as_json=as_json)
+    _open_again(context, "restore", ids, Output(as_json=as_json), why, dry_run=dry_run, yes=yes)
+
+
+def reopen(
+    context: typer.Context,
+    *,
+    ids: DeadLetterIds,
+    why: Why = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Wait no longer for replays that nobody answers, from half an hour on: the dead letters are open again.
+
+    Replayed again they have no effect twice, even if the first replay is handled after all.
+    """
+    _open_again(context, "reopen", ids, Output(as_json=as_json), why, dry_run=dry_run, yes=yes)
+
+
+def _open_again(
+    context: typer.Context, action: str, ids: list[UUID], output: Output, why: str | None, *, dry_run: bool, yes: bool
+) -> None:
     unique = list(dict.fromkeys(ids))
     with open_client(context) as client:
         if dry_run:
@@ -132,13 +153,13 @@ def restore(
             output.result(preview, lambda found: preview_view(found, now()))
             return
         if len(unique) > 1:
-            require_consent(output, f"Restore {len(unique)} dead letters", is_given=yes)
+            require_consent(output, f"{action.capitalize()} {len(unique)} dead letters", is_given=yes)
         document = {"why": reason_of(output, why)}
         if len(unique) == 1:
-            letter = client.post(f"/deadletters/{unique[0]}/restore", document)
+            letter = client.post(f"/deadletters/{unique[0]}/{action}", document)
             output.result(letter, lambda found: letter_view(found, now()))
         else:
-            _restore_many(lambda one: client.post(f"/deadletters/{one}/restore", document), unique, output)
+            _open_many(lambda one: client.post(f"/deadletters/{one}/{action}", document), unique, output)
 
 
 def _replay_one(
@@ -215,17 +236,17 @@ def _require_all_known(named: int, known: int) -> None:
         raise Failed(f"{named - known} of the {named} ids are not known")
 
 
-def _restore_many(restore_one: Callable[[UUID], Json], ids: list[UUID], output: Output) -> None:
-    restored: list[Json] = []
+def _open_many(open_one: Callable[[UUID], Json], ids: list[UUID], output: Output) -> None:
+    opened: list[Json] = []
     refused: list[Json] = []
     for one in ids:
         try:
-            restored.append(restore_one(one))
+            opened.append(open_one(one))
         except Unreachable:
             raise
         except CommandError as error:
             output.note(f"{one}: {error}")
             refused.append({"dead_letter_id": str(one), "error": str(error)})
-    output.result({"items": restored, "refused": refused}, lambda found: letters_view(found["items"], now()))
+    output.result({"items": opened, "refused": refused}, lambda found: letters_view(found["items"], now()))
     if refused:
-        raise Failed(f"{len(refused)} of {len(ids)} were not restored")
+        raise Failed(f"{len(refused)} of {len(ids)} are not open again")

@@ -197,6 +197,11 @@ def decide_cancel(known: BulkReplay, now: datetime) -> BulkReplay:
     return replace(known, state=BulkState.CANCELLED, finished_at=now, changed_at=now)
 
 
+def give_up_item(known: BulkItem, note: str) -> BulkItem | None:
+    """Wait no longer for an answer, None when it was not waited for."""
+    return replace(known, state=ItemState.FAILED, note=note) if known.state is ItemState.SENT else None
+
+
 def decide_item(known: BulkItem, outcome: ReplayState, *, is_last: bool) -> BulkItem | None:
     """What the answer to one of its events makes of an item, None when nothing changes.
 
