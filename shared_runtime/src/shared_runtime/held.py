@@ -95,7 +95,13 @@ SELECT position, subscription, attributes, data, attempts, begun, first_failed_a
 FROM held_message
 WHERE subscription = $1 AND session_id = $2 ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED
 """
-_LOCK = "SELECT position FROM held_message WHERE position = $1 FOR UPDATE"
+# What is dead-lettered keeps its row, and a replay takes it over: the position alone does not tell the message.
+_LOCK = """
+SELECT position FROM held_message
+WHERE position = $1 AND NOT is_parked AND attempts = $2
+  AND coalesce((attributes::json ->> 'cloudEvents_attemptepoch')::integer, 0) = $3
+FOR UPDATE
+"""
 _FIRST = """
 SELECT min(position) FROM held_message WHERE subscription = $1 AND session_id = $2
 """
@@ -103,7 +109,7 @@ _BEGIN = """
 UPDATE held_message SET begun = begun + 1, due_at = now() + make_interval(secs => $2) WHERE position = $1
 """
 _GIVE_BACK = """
-UPDATE held_message SET begun = begun - 1, due_at = now() + make_interval(secs => $2) WHERE position = $1
+UPDATE held_message SET begun = greatest(begun - 1, 0), due_at = now() + make_interval(secs => $2) WHERE position = $1
 """
 _PARK = """
 UPDATE held_message
@@ -123,8 +129,8 @@ _DISCARD = """
 DELETE FROM held_message WHERE message_id = ANY($2::uuid[]) AND subscription = $1 AND is_parked
 """
 _OF_SESSION = """
-SELECT position, subscription, message_id, attributes::jsonb ->> 'cloudEvents_type' AS type,
-       coalesce((attributes::jsonb ->> 'cloudEvents_attemptepoch')::integer, 0) AS attempt_epoch,
+SELECT position, subscription, message_id, attributes::json ->> 'cloudEvents_type' AS type,
+       coalesce((attributes::json ->> 'cloudEvents_attemptepoch')::integer, 0) AS attempt_epoch,
        attempts, first_failed_at, error, due_at, is_parked
 FROM held_message WHERE session_id = $1 ORDER BY subscription, position LIMIT $2
 """
@@ -186,8 +192,12 @@ async def head(connection: asyncpg.Connection, subscription: str, session_id: st
 
 
 async def lock(connection: asyncpg.Connection, message: HeldMessage) -> bool:
-    """Wait for whoever looks at the message at the moment. Returns whether it is still there."""
-    return await connection.fetchval(_LOCK, message.position) is not None
+    """Wait for whoever looks at the message at the moment. Returns whether it is still as it was.
+
+    Another process deals with it when the attempt that began here takes longer than its lease to get this far.
+    """
+    epoch = message.envelope.attempt_epoch
+    return await connection.fetchval(_LOCK, message.position, message.attempts, epoch) is not None
 
 
 async def begin(connection: asyncpg.Connection, message: HeldMessage, lease_s: float) -> None:
