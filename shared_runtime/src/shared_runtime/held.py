@@ -5,6 +5,7 @@ A session whose head was dead-lettered is parked: nothing of it is tried until t
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -95,13 +96,7 @@ SELECT position, subscription, attributes, data, attempts, begun, first_failed_a
 FROM held_message
 WHERE subscription = $1 AND session_id = $2 ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED
 """
-# What is dead-lettered keeps its row, and a replay takes it over: the position alone does not tell the message.
-_LOCK = """
-SELECT position FROM held_message
-WHERE position = $1 AND NOT is_parked AND attempts = $2
-  AND coalesce((attributes::json ->> 'cloudEvents_attemptepoch')::integer, 0) = $3
-FOR UPDATE
-"""
+_LOCK = "SELECT attempts, attributes FROM held_message WHERE position = $1 AND NOT is_parked FOR UPDATE"
 _FIRST = """
 SELECT min(position) FROM held_message WHERE subscription = $1 AND session_id = $2
 """
@@ -129,9 +124,7 @@ _DISCARD = """
 DELETE FROM held_message WHERE message_id = ANY($2::uuid[]) AND subscription = $1 AND is_parked
 """
 _OF_SESSION = """
-SELECT position, subscription, message_id, attributes::json ->> 'cloudEvents_type' AS type,
-       coalesce((attributes::json ->> 'cloudEvents_attemptepoch')::integer, 0) AS attempt_epoch,
-       attempts, first_failed_at, error, due_at, is_parked
+SELECT position, subscription, message_id, attributes, attempts, first_failed_at, error, due_at, is_parked
 FROM held_message WHERE session_id = $1 ORDER BY subscription, position LIMIT $2
 """
 _END = "UPDATE held_message SET begun = greatest(begun - 1, 0) WHERE position = $1"
@@ -196,8 +189,13 @@ async def lock(connection: asyncpg.Connection, message: HeldMessage) -> bool:
 
     Another process deals with it when the attempt that began here takes longer than its lease to get this far.
     """
-    epoch = message.envelope.attempt_epoch
-    return await connection.fetchval(_LOCK, message.position, message.attempts, epoch) is not None
+    record = await connection.fetchrow(_LOCK, message.position)
+    # What is dead-lettered keeps its row, and a replay takes it over: the position alone does not tell the message.
+    return (
+        record is not None
+        and record["attempts"] == message.attempts
+        and _without_data(record["attributes"]).attempt_epoch == message.envelope.attempt_epoch
+    )
 
 
 async def begin(connection: asyncpg.Connection, message: HeldMessage, lease_s: float) -> None:
@@ -251,9 +249,20 @@ async def discard(connection: asyncpg.Connection, subscription: str, message_ids
     await connection.execute(_DISCARD, subscription, message_ids)
 
 
-async def of_session(connection: asyncpg.Connection, session_id: str, *, limit: int) -> list[asyncpg.Record]:
+async def of_session(connection: asyncpg.Connection, session_id: str, *, limit: int) -> list[dict[str, Any]]:
     """What waits of one session, by subscription and in order, without the data, which may be personal."""
-    return await connection.fetch(_OF_SESSION, session_id, limit)
+    records = await connection.fetch(_OF_SESSION, session_id, limit)
+    found = []
+    for record in records:
+        columns = dict(record)
+        envelope = _without_data(columns.pop("attributes"))
+        found.append(columns | {"type": envelope.type, "attempt_epoch": envelope.attempt_epoch})
+    return found
+
+
+def _without_data(attributes: str) -> Envelope:
+    # Not read by the database: its JSON has no NUL, and an attribute may.
+    return envelope_of_headers(msgspec.json.decode(attributes), b"null")
 
 
 async def count(connection: asyncpg.Connection) -> tuple[int, int]:
