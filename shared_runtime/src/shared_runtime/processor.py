@@ -182,8 +182,7 @@ class Processor:
             for job, before in zip(jobs, given, strict=True):
                 job.error, job.ending, job.result = before, None, None
             if isinstance(error, DatabaseUnavailable | asyncio.CancelledError):
-                # The commit may have happened without an answer: then its messages are only in the table.
-                self.relay.look_for_leftovers()
+                self.relay.look_for_late_commit()
             raise
         for event in events:
             PUBLISHED.labels(event.envelope.type).inc()

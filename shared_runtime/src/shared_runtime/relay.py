@@ -47,7 +47,7 @@ class Relay:
 
     def __init__(self, database: Database, broker_url: str, name: str) -> None:
         self._database = database
-        self.owner = secrets.randbits(62)
+        self.owner = _new_owner()
         """Tells this process's rows from those of others, also from those of the one before it."""
         self._publisher = Publisher(broker_url, name)
         self._backlog = Backlog(max_messages=MAX_IN_MEMORY, max_bytes=MAX_BYTES_IN_MEMORY)
@@ -88,10 +88,16 @@ class Relay:
             self._wake.set()
 
     def look_for_leftovers(self) -> None:
-        """The table holds messages that are not in memory, or may do so: a commit whose answer was lost."""
+        """The table holds messages that are not in memory, or may do so."""
         self._is_behind = True
         self._times_behind += 1
         self._wake.set()
+
+    def look_for_late_commit(self) -> None:
+        """A commit was not answered. Its messages, which are not in memory, may be in the table, or be there soon."""
+        # They are somebody else's from now on: however late they come, what follows in their sessions waits for them.
+        self.owner = _new_owner()
+        self.look_for_leftovers()
 
     @contextmanager
     def confirmed_rows(self) -> Iterator[list[UUID]]:
@@ -199,3 +205,7 @@ class Relay:
                 self._wake.set()
             if not self._is_behind and self._backlog.room:
                 await self._read_table(older_than_s=LEFT_BEHIND_AFTER_S)
+
+
+def _new_owner() -> int:
+    return secrets.randbits(62)

@@ -4,14 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 from journal_service.messages import NOTES, Entry, Misdirected, Noted, Unheard
 from sites import Site, World, a_session, entries
 
 from shared_contracts.topology import PARTITIONS
-from shared_runtime import relay
+from shared_runtime import outbox, relay
+from shared_runtime.envelope import utc_now
+from shared_runtime.errors import DatabaseUnavailable
+from shared_runtime.outbox import pack
 from shared_runtime.partition import partition_of
+from shared_runtime.processor import Source
 from shared_runtime.testing import eventually, running
+from shared_runtime.unit_of_work import Publication
 
 UNREACHABLE = "amqp://nobody:nothing@127.0.0.1:1/"
 
@@ -195,6 +201,41 @@ async def test_two_living_processes_keep_the_order_of_a_session(own_site: Site) 
             assert {answer.status_code for answer in answers} == {201}
         await asyncio.gather(*(world.has(session, *range(20)) for session in sessions))
         await all_is_published(world)
+
+
+async def test_what_follows_a_commit_that_comes_after_all_waits_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection broke, and the server still commits when the table has been looked through."""
+    session = a_session()
+    publisher, processor = world.service.relay, world.service.processor
+    cause, late = processor.envelope_for("late"), Noted(session=session, number=1)
+    events = pack([processor.routed(Publication(late), cause, None, utc_now())])
+    async with world.database.acquire() as connection, connection.transaction():
+        await outbox.insert(connection, events, publisher.owner)
+        transaction = world.service.database.transaction
+
+        @asynccontextmanager
+        async def breaks(*_: object) -> AsyncIterator[asyncpg.Connection]:
+            monkeypatch.setattr(world.service.database, "transaction", transaction)
+            raise DatabaseUnavailable("no answer")
+            yield connection
+
+        monkeypatch.setattr(world.service.database, "transaction", breaks)
+        with pytest.raises(DatabaseUnavailable):
+            await processor.run([], Source())
+
+        async def has_looked() -> bool:
+            return not publisher._is_behind
+
+        await eventually(has_looked)
+    await world.send(*entries(session, [2]))
+
+    async def all_heard() -> bool:
+        return len(await world.heard(session)) == 2
+
+    await eventually(all_heard, timeout_s=30)
+    assert await world.heard(session) == [1, 2]
 
 
 async def test_a_lost_connection_costs_the_publisher_nothing_but_time(world: World) -> None:
