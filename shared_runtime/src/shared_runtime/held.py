@@ -140,6 +140,9 @@ ON CONFLICT (subscription, message_id) DO UPDATE
 SET attempts = crash_suspect.attempts + 1, last_attempt_at = excluded.last_attempt_at
 RETURNING attempts
 """
+_GIVE_BACK_SUSPECT = """
+UPDATE crash_suspect SET attempts = attempts - 1 WHERE subscription = $1 AND message_id = $2
+"""
 
 
 async def insert(connection: asyncpg.Connection, messages: Sequence[HeldMessage]) -> None:
@@ -276,6 +279,11 @@ async def count_suspect(connection: asyncpg.Connection, subscription: str, messa
     """Note that an attempt begins which may kill the process. Returns how many began and did not end."""
     attempts: int = await connection.fetchval(_SUSPECT, subscription, message_id)
     return attempts
+
+
+async def give_back_suspect(connection: asyncpg.Connection, subscription: str, message_id: UUID) -> None:
+    """The attempt that began shall not count: the process lives, and the message waits."""
+    await connection.execute(_GIVE_BACK_SUSPECT, subscription, message_id)
 
 
 async def clear_suspect(connection: asyncpg.Connection, subscription: str, message_id: UUID) -> None:
