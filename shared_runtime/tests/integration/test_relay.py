@@ -203,6 +203,21 @@ async def test_two_living_processes_keep_the_order_of_a_session(own_site: Site) 
         await all_is_published(world)
 
 
+@pytest.mark.parametrize("more", [0, 1])
+async def test_what_many_messages_of_other_processes_are_about_is_not_asked(world: World, more: int) -> None:
+    """It would take longer with every commit of an outage. They are taken to be of the same sessions."""
+    async with world.database.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(
+            "INSERT INTO outbox (id, owner, exchange, routing_key, properties, body, created_at) "
+            "SELECT gen_random_uuid(), 1, '', '', '', '', now() FROM generate_series(1, $1)",
+            outbox.MAX_OTHERS + more,
+        )
+        assert await outbox.insert(connection, [], owner=2) is bool(more)
+        await transaction.rollback()
+
+
 async def test_what_follows_a_commit_that_comes_after_all_waits_for_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
