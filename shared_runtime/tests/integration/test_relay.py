@@ -203,6 +203,21 @@ async def test_two_living_processes_keep_the_order_of_a_session(own_site: Site) 
         await all_is_published(world)
 
 
+async def test_what_was_left_behind_is_found_after_the_databases_clock_was_set_back(own_site: Site) -> None:
+    sessions = [a_session() for _ in range(5)]
+    async with World.around(own_site) as world:
+        isolated = own_site.app(broker_url=UNREACHABLE, stop_timeout_s=0.5)
+        async with running(isolated, wait_ready=False) as client:
+            for session in sessions:
+                await client.post(f"/api/v1/journals/{session}", json={"number": 1})
+        await world.database.execute("UPDATE outbox SET created_at = created_at + interval '1 hour'")
+        first, *rest = sessions
+        await world.send(*entries(first, [2]))
+        await world.has(first, 1, 2)
+        await asyncio.gather(*(world.has(session, 1) for session in rest))
+        await all_is_published(world)
+
+
 @pytest.mark.parametrize("more", [0, 1])
 async def test_what_many_messages_of_other_processes_are_about_is_not_asked(world: World, more: int) -> None:
     """It would take longer with every commit of an outage. They are taken to be of the same sessions."""
