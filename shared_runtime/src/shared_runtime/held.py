@@ -269,7 +269,7 @@ def _without_data(attributes: str) -> Envelope:
 
 
 async def count(connection: asyncpg.Connection) -> tuple[int, int]:
-    """How many messages are held, and how many sessions of a subscription wait for support."""
+    """How many messages are held, and how many of them wait for support."""
     record = await connection.fetchrow("SELECT count(*), count(*) FILTER (WHERE is_parked) FROM held_message")
     assert record is not None  # noqa: S101 - an aggregate without GROUP BY has one row
     return record[0], record[1]

@@ -165,7 +165,7 @@ class Processor:
             self.relay.enqueue(outgoing, is_behind=is_behind)
 
         try:
-            with self.relay.confirmed_rows() as confirmed:
+            with self.relay.confirmed_rows() as confirmed, self.relay.committing(outgoing):
                 async with self.database.transaction(hand_over) as connection:
                     now = utc_now()
                     admitted = await source.admit(connection, jobs, now)

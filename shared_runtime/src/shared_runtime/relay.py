@@ -53,6 +53,8 @@ class Relay:
         self._backlog = Backlog(max_messages=MAX_IN_MEMORY, max_bytes=MAX_BYTES_IN_MEMORY)
         self._confirmed: list[UUID] = []
         self._being_deleted: set[UUID] = set()
+        self._committing: dict[int, Sequence[Outgoing]] = {}
+        """The messages of transactions that are not answered, by the list that holds them."""
         self._wake = asyncio.Event()
         # What an earlier process left goes out before anything new.
         self._is_behind = True
@@ -80,6 +82,8 @@ class Relay:
         `is_behind` says that another process has unconfirmed ones of the same sessions. It may be dead: all that is in
         the table is published then, in order. When it lives, some messages go out twice, which an inbox knows.
         """
+        self._committing.pop(id(messages), None)
+        is_behind |= self._may_overtake(messages)
         if is_behind or self._is_behind or len(messages) > self._backlog.room:
             # Later messages must not overtake those that stay in the table.
             self.look_for_leftovers()
@@ -98,6 +102,25 @@ class Relay:
         # They are somebody else's from now on: however late they come, what follows in their sessions waits for them.
         self.owner = _new_owner()
         self.look_for_leftovers()
+
+    @contextmanager
+    def committing(self, messages: Sequence[Outgoing]) -> Iterator[None]:
+        """Inside the block a transaction adds these messages to the table, and hands them over when it has committed.
+
+        Its answer may be late. Another transaction of the same sessions that commits after it, and is answered before
+        it, leaves its own messages in the table, too.
+        """
+        self._committing[id(messages)] = messages
+        try:
+            yield
+        finally:
+            self._committing.pop(id(messages), None)
+
+    def _may_overtake(self, messages: Sequence[Outgoing]) -> bool:
+        if not self._committing:
+            return False
+        sessions = {session for message in messages for session in message.sessions}
+        return any(not sessions.isdisjoint(one.sessions) for others in self._committing.values() for one in others)
 
     @contextmanager
     def confirmed_rows(self) -> Iterator[list[UUID]]:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+from asyncpg.transaction import Transaction
 from journal_service.messages import NOTES, Entry, Misdirected, Noted, Unheard
 from sites import Site, World, a_session, entries
 
@@ -266,6 +267,33 @@ async def test_what_follows_a_commit_that_comes_after_all_waits_for_it(
 
     await eventually(all_heard, timeout_s=30)
     assert await world.heard(session) == [1, 2]
+
+
+async def test_a_commit_that_is_answered_late_is_not_overtaken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A packet was lost, of one connection, while the others of the same process go on."""
+    session = a_session()
+    is_answered = asyncio.Event()
+    commit = Transaction.commit
+
+    async def commit_with_late_answer(transaction: Transaction) -> None:
+        query = "SELECT numbers FROM journal WHERE session = $1"
+        has_saved = await transaction._connection.fetchval(query, session) == "1," and not await is_committed()
+        await commit(transaction)
+        if has_saved:
+            await is_answered.wait()
+
+    async def is_committed() -> bool:
+        return await world.numbers(session) == ["1"]
+
+    monkeypatch.setattr(Transaction, "commit", commit_with_late_answer)
+    first = asyncio.create_task(world.http.post(f"/api/v1/journals/{session}", json={"number": 1}))
+    await eventually(is_committed)
+    await world.send(*entries(session, [2]))
+    await world.has(session, 1, 2)
+    is_answered.set()
+    assert (await first).status_code == 201
+    await world.has(session, 1, 2)
+    await all_is_published(world)
 
 
 async def test_a_lost_connection_costs_the_publisher_nothing_but_time(world: World) -> None:
