@@ -191,10 +191,15 @@ SELECT count(*) > $9 OR coalesce(bool_or(sessions && $8::integer[]), false)
 FROM (SELECT sessions FROM outbox WHERE owner < $7 OR owner > $7 LIMIT $9 + 1) AS other
 """
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::uuid[])"
-# A row of the future is old: the clock has been set back since.
+# Whatever stands before an old row is old as well, although its transaction may have begun later. So is a row of the
+# future: the clock has been set back since.
 _OLDEST = """
 SELECT id, exchange, routing_key, properties, body FROM outbox
-WHERE (created_at <= now() - make_interval(secs => $1) OR created_at > now()) AND NOT id = ANY($3::uuid[])
+WHERE position <= (
+    SELECT max(position) FROM outbox
+    WHERE created_at <= statement_timestamp() - make_interval(secs => $1)
+       OR created_at > statement_timestamp() + make_interval(secs => $1)
+) AND NOT id = ANY($3::uuid[])
 ORDER BY position LIMIT $2
 """
 _DEPTH = "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox"

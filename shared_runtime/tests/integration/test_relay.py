@@ -219,6 +219,26 @@ async def test_what_was_left_behind_is_found_after_the_databases_clock_was_set_b
         await all_is_published(world)
 
 
+async def test_what_stands_before_an_old_message_is_read_with_it(world: World) -> None:
+    """The transaction of the second began first, and had to wait for the one of the first."""
+    ages_s = [5, 11, 3]
+    async with world.database.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(
+            "INSERT INTO outbox (id, exchange, routing_key, properties, body, created_at) "
+            "SELECT gen_random_uuid(), '', age_s::text, $2, '', now() - make_interval(secs => age_s) "
+            "FROM unnest($1::integer[]) AS age_s",
+            ages_s,
+            '{"content_type": "application/json", "message_id": "1"}',
+        )
+        old = await outbox.oldest(connection, older_than_s=10, limit=10, but=())
+        everything = await outbox.oldest(connection, older_than_s=0, limit=10, but=())
+        await transaction.rollback()
+    assert [message.routing_key for message in old] == ["5", "11"]
+    assert [message.routing_key for message in everything] == ["5", "11", "3"]
+
+
 @pytest.mark.parametrize("more", [0, 1])
 async def test_what_many_messages_of_other_processes_are_about_is_not_asked(world: World, more: int) -> None:
     """It would take longer with every commit of an outage. They are taken to be of the same sessions."""
