@@ -125,7 +125,6 @@ class Processor:
         A handler's exception is left in its job's `error`, beside a transaction that commits. Raises
         DatabaseUnavailable when the database is out of reach, and whatever the database refuses.
         """
-        given = [job.error for job in jobs]
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(is_conflict),
             stop=stop_after_attempt(CONFLICT_ATTEMPTS),
@@ -133,8 +132,6 @@ class Processor:
             reraise=True,
         ):
             with attempt:
-                for job, error in zip(jobs, given, strict=True):
-                    job.error, job.ending, job.result = error, None, None
                 await self._transact(list(jobs), source)
 
     async def run_isolating(
@@ -160,6 +157,7 @@ class Processor:
 
     async def _transact(self, jobs: list[Job], source: Source) -> None:
         started = asyncio.get_running_loop().time()
+        given = [job.error for job in jobs]
         outgoing: list[Outgoing] = []
         is_behind = False
 
@@ -167,7 +165,7 @@ class Processor:
             self.relay.enqueue(outgoing, is_behind=is_behind)
 
         try:
-            with self.relay.confirmed_rows() as confirmed:
+            with self.relay.confirmed_rows() as confirmed, self.relay.committing(outgoing):
                 async with self.database.transaction(hand_over) as connection:
                     now = utc_now()
                     admitted = await source.admit(connection, jobs, now)
@@ -180,11 +178,11 @@ class Processor:
                     if confirmed:
                         await outbox.delete(connection, confirmed)
         except BaseException as error:
-            for job in jobs:
-                job.ending = None
+            # What the handlers said was about states that are not saved: the next transaction asks them again.
+            for job, before in zip(jobs, given, strict=True):
+                job.error, job.ending, job.result = before, None, None
             if isinstance(error, DatabaseUnavailable | asyncio.CancelledError):
-                # The commit may have happened without an answer: then its messages are only in the table.
-                self.relay.look_for_leftovers()
+                self.relay.look_for_late_commit()
             raise
         for event in events:
             PUBLISHED.labels(event.envelope.type).inc()
