@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
-from interface_examples import A, B, a_detail, a_group, a_letter, a_story, an_audit_entry, told
+from interface_examples import NOON, A, B, a_detail, a_group, a_letter, a_story, a_waiting_message, an_audit_entry, told
 
 from dead_letters.api.bodies import AuditQuery, GroupQuery, ListQuery
 
@@ -127,6 +127,26 @@ def test_story(dlq, service) -> None:
     assert ended.code == 0
     for part in ("session-1", "failed again", "parked", "delivery did not tell what waits in it: connection refused"):
         assert part in ended.out
+
+
+def test_what_waits_behind_another_says_behind_which(dlq, service) -> None:
+    scheduler = {"attempts": 0, "error": "Follows: ", "is_parked": False, "due_at": NOON}
+    delivery = {"service": "delivery", "subscription": "delivery.outcomes", "is_parked": False}
+    followers = [
+        a_waiting_message(position=7, **scheduler),
+        a_waiting_message(position=3, attempts=2, **delivery),
+        a_waiting_message(position=4, attempts=0, error="Follows: ", **delivery),
+    ]
+    service.on("GET", f"/deadletters/{A}/story", a_story(*followers))
+    shown = dlq("story", str(A)).out.partition("What waits")[2].splitlines()
+    head, follower, tried, behind = [line for line in shown if "DeliveryRequested" in line]
+    assert "parked" in head
+    assert "waits behind 1 " in follower
+    assert "tried 2 times" in tried
+    assert "2026-03-01 13:00:00Z" in tried
+    assert "waits behind 3 " in behind
+    assert "2026-03" not in follower + behind
+    assert "Follows" not in follower + behind
 
 
 @pytest.mark.parametrize("content", [b'{"a": 1}\n', b"\x00\xff\x1b[31m"])
