@@ -136,13 +136,15 @@ def test_a_dry_run_of_ids_shows_those_that_are_known(dlq, service) -> None:
         (a_finished_bulk(), 0, ""),
         (a_finished_bulk(handled=6, failed=1), 1, "1 failed"),
         (a_finished_bulk(handled=6, skipped=1), 1, "1 skipped"),
-        (a_bulk(state="stopped", failed=1, stop_reason="a canary failed"), 1, "stopped because a canary failed"),
+        (a_bulk(state="stopped", failed=1, stop_reason="a canary failed"), 1, "stopped because a canary failed (A: it is stuck)"),
         (a_bulk(state="paused"), 1, "is paused"),
         (a_bulk(state="cancelled"), 1, "is cancelled"),
     ],
 )
 def test_waiting_for_many_tells_how_it_ended(last, code, told, dlq, service) -> None:
     begins_bulk(service, a_bulk(), last)
+    item = {"dead_letter_id": "A", "state": "failed", "note": "it is stuck"}
+    service.on("GET", f"/bulkreplays/{BULK}/items", {"items": [item], "next_after": None})
     ended = dlq("replay", "--all", *WHY, "--yes", "--wait", "--json")
     assert ended.code == code
     assert ended.json == last
@@ -209,7 +211,7 @@ def test_several_are_restored_as_far_as_possible(dlq, service) -> None:
     assert dlq("restore", str(A), str(B), *WHY).code == 2
     ended = dlq("restore", str(A), str(B), *WHY, "--yes", "--json")
     assert ended.code == 1
-    assert ended.json == {"items": [a_letter()], "refused": [{"dead_letter_id": str(B), "error": "it is open"}]}
+    assert ended.json == {"items": [a_letter()], "refused": [{"dead_letter_id": str(B), "error": "nothing was done: it is open"}]}
 
 
 def test_what_nobody_answers_is_reopened(dlq, service) -> None:

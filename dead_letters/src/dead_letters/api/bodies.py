@@ -513,6 +513,7 @@ class ItemView(Told):
     dead_letter_id: UUID
     state: ItemState
     note: str | None
+    """Why it failed or was skipped."""
 
 
 class ItemPage(Told):
