@@ -108,6 +108,13 @@ def test_show_tells_everything(dlq, service) -> None:
         assert part in shown
 
 
+def test_what_is_read_by_a_program_has_no_blanks_at_the_ends_of_lines(dlq, service) -> None:
+    service.on("GET", f"/deadletters/{A}", a_detail())
+    service.on("GET", "/deadletters", {"items": [a_letter(A), a_letter(B)], "next_after": None})
+    for arguments in (["show", str(A)], ["list"]):
+        assert [line for line in dlq(*arguments).out.splitlines() if line != line.rstrip()] == []
+
+
 def test_show_without_a_text_says_where_the_bytes_are(dlq, service) -> None:
     service.on("GET", f"/deadletters/{A}", a_detail(body=None, failure_list=[], replay_list=[], audit_list=[]))
     assert f"dlq body {A}" in dlq("show", str(A)).out
@@ -162,6 +169,13 @@ def test_a_body_is_written_byte_for_byte(content, service, dlq, tmp_path) -> Non
     document = dlq("body", str(A), "--version", "original", "--json").json
     assert base64.b64decode(document["body_base64"]) == content
     assert (document["version"], document["body"] is None) == (0, b"\xff" in content)
+
+
+@pytest.mark.parametrize("version", ["foo", "", "-1", "1.5", "\u0661"])
+def test_a_version_that_is_none_is_wrong_usage(version, service, dlq) -> None:
+    ended = dlq("body", str(A), "--version", version)
+    assert (ended.code, service.requests) == (2, [])
+    assert "original, current, or a number" in " ".join(ended.err.replace("│", " ").split())
 
 
 def test_a_body_goes_to_standard_output(service, dlq) -> None:

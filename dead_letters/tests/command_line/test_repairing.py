@@ -116,7 +116,7 @@ def test_a_dry_run_shows_what_would_be_touched(dlq, service) -> None:
     ended = dlq("replay", "--all", "--dry-run", "--json")
     assert ended.json == {"selected": 7, "undecodable": 1, "dry_run": True, "examples": [a_letter()]}
     shown = dlq("replay", "--all", "--dry-run").out
-    for part in ("7 dead letters are selected", "1 of them are no event", str(A), "and 6 more"):
+    for part in ("7 dead letters are selected", "1 of them", str(A), "and 6 more"):
         assert part in shown
 
 
@@ -127,7 +127,7 @@ def test_a_dry_run_of_ids_shows_those_that_are_known(dlq, service) -> None:
     ended = dlq("replay", str(A), str(B), "--dry-run", "--json")
     assert ended.code == 1
     assert [one["dead_letter_id"] for one in ended.json["examples"]] == [str(A)]
-    assert "1 of the 2 ids" in ended.err
+    assert f"not known, 1 of the 2 ids: {B}\n" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,18 @@ def test_whoever_stops_waiting_is_told_that_it_goes_on(dlq, service) -> None:
 
 def test_ids_that_are_not_known_are_told(dlq, service) -> None:
     service.on("POST", "/bulkreplays", httpx.Response(201, json=a_bulk(total=1)))
+    service.on("GET", f"/deadletters/{A}", a_letter())
+    service.refuses("GET", f"/deadletters/{B}", 404, "dead-letter-unknown", "there is none")
     ended = dlq("replay", str(A), str(B), *WHY, "--yes")
     assert ended.code == 1
-    assert "1 of the 2 ids are not known" in ended.err
+    assert f"not known, 1 of the 2 ids: {B}\n" in ended.err
+
+
+def test_one_is_not_several(dlq, service) -> None:
+    service.on("POST", "/discards", {"selected": 1, "discarded": 0, "left_alone": 0, "dry_run": True})
+    service.on("GET", "/deadletters", {"items": [a_letter()], "next_after": None})
+    assert "1 dead letter is selected." in dlq("discard", "--reason", "expired", "--dry-run").out
+    assert "Discard 1 dead letter. Go on?" in dlq("discard", "--reason", "expired", *WHY, types="n\n").err
 
 
 def test_one_is_discarded(dlq, service) -> None:

@@ -23,7 +23,18 @@ from dead_letters.command_line.views.story import story_view
 PAGE_SIZE = 50
 GROUPS_MAX = 500
 
-Version = Annotated[str, typer.Option(help="original, current, or the number of a version.")]
+
+
+def read_version(text: str) -> str:
+    """The name or number of a version. Raises BadParameter."""
+    if text not in {"original", "current"} and not (text.isascii() and text.isdecimal()):
+        raise typer.BadParameter(f"{text!r} is no version: say original, current, or a number")
+    return text
+
+
+Version = Annotated[
+    str, typer.Option(parser=read_version, metavar="VERSION", help="original, current, or the number of a version.")
+]
 File = Annotated[Path | None, typer.Option("--output", "-o", help="A file to write to, instead of standard output.")]
 GroupLimit = Annotated[int, typer.Option("--limit", "-n", min=1, max=GROUPS_MAX, help="How many at most.")]
 Actor = Annotated[str | None, typer.Option("--actor", parser=read_term, metavar="TEXT", help="Who did it.")]
