@@ -8,6 +8,7 @@ from interface_examples import BULK, FINGERPRINT, A, B, a_bulk, a_finished_bulk,
 
 from dead_letters.api.bodies import BulkDiscard, BulkReplayRequest, Reason
 from dead_letters.command_line import repairing
+from dead_letters.domain.states import BulkState
 
 WHY = ("--why", "mended")
 
@@ -15,6 +16,7 @@ WHY = ("--why", "mended")
 def begins_bulk(service, *later) -> None:
     """A bulk replay that goes on like this."""
     service.on("POST", "/bulkreplays", bulk_answer)
+    service.on("GET", "/bulkreplays", {"items": [], "next_after": None})
     service.on("GET", f"/bulkreplays/{BULK}", list(later))
 
 
@@ -63,6 +65,18 @@ def test_a_group_is_a_bulk_replay(dlq, service) -> None:
     assert (order.canary, order.rate_per_s, order.max_failure_ratio, order.dry_run) == (2, 5.0, 0.2, False)
     assert order.filter is not None
     assert (order.filter.fingerprint, order.filter.state) == (FINGERPRINT, "open")
+
+
+@pytest.mark.parametrize("state", BulkState)
+@pytest.mark.parametrize("group", [FINGERPRINT, "another"])
+def test_another_bulk_replay_of_the_group_is_named_before_anybody_consents(state, group, dlq, service) -> None:
+    begins_bulk(service)
+    other = a_bulk(bulk_replay_id=B, state=state, selection={"state": "open", "fingerprint": group})
+    page = {"items": [other, a_bulk(selection={"ids": [str(A)], "ids_count": 1})], "next_after": None}
+    service.on("GET", "/bulkreplays", page)
+    told = dlq("replay", "--group", FINGERPRINT, *WHY, types="n\n").err.partition("Go on?")[0]
+    is_in_the_way = group == FINGERPRINT and state in {"running", "paused", "stopped"}
+    assert (f"which is {state}: dlq bulk show {B}" in told) == is_in_the_way
 
 
 def test_several_ids_are_a_bulk_replay_of_each_once(dlq, service) -> None:

@@ -41,6 +41,8 @@ class ItemStateChoice(StrEnum):
     ANY = "any"
 
 
+UNENDED = frozenset({BulkStateChoice.RUNNING, BulkStateChoice.PAUSED, BulkStateChoice.STOPPED})
+
 BulkState = Annotated[BulkStateChoice | None, typer.Option("--state", help="In which state.")]
 Items = Annotated[ItemStateChoice | None, typer.Option("--items", help="Show its dead letters in this state.")]
 
@@ -124,6 +126,18 @@ def finish_bulk(
     output.result(bulk, lambda found: bulk_view(found, now()))
     if wait:
         _require_handled(client, bulk)
+
+
+def tell_others(client: Client, group: str | None, output: Output) -> None:
+    """Say which bulk replays of the same group have not ended: they replay the same dead letters, or would."""
+    if group is None:
+        return
+    for one in client.get("/bulkreplays", {"limit": PAGE_SIZE_MAX})["items"]:
+        if one["state"] in UNENDED and one["selection"].get("fingerprint") == group:
+            output.note(
+                f"There is another bulk replay of this group, which is {one['state']}: dlq bulk show "
+                f"{one['bulk_replay_id']}; dlq bulk cancel ends it"
+            )
 
 
 def _require_handled(client: Client, bulk: Json) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from dead_letters.command_line.asking import reason_of, require_consent
-from dead_letters.command_line.bulk_replays import finish_bulk
+from dead_letters.command_line.bulk_replays import finish_bulk, tell_others
 from dead_letters.command_line.client import Client, Json
 from dead_letters.command_line.connection import open_client
 from dead_letters.command_line.exits import CommandError, Failed, NotFound, Unreachable
@@ -78,6 +78,7 @@ def replay(
         elif selection.only_id is not None:
             _replay_one(client, selection.only_id, output, reason_of(output, why), wait=wait, timeout_s=timeout)
         else:
+            tell_others(client, selection.conditions.get("fingerprint"), output)
             _require_consent_for(
                 client, "/bulkreplays", selection, output, f"Replay {{}}, {_manner(order)}", is_given=yes
             )
