@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from interface_examples import A, a_letter
+from interface_examples import A, a_letter, told
 
-from dead_letters.api.bodies import Edit
+from dead_letters.api.bodies import Draft, Edit, Verdict
 from dead_letters.domain.limits import BODY_BYTES_MAX
 
 BODY = b'{"package":{"weight_kg":-1.50,"tags":["a","b"]},"name":"Z\xc3\xbcrich"}'
@@ -26,6 +26,11 @@ def mending(service):
         headers = {"X-Body-Version": "3", "Content-Type": kind}
         service.on("GET", f"/deadletters/{A}/body", httpx.Response(200, content=content, headers=headers))
         service.on("PUT", f"/deadletters/{A}/body", accepted)
+        service.on("POST", f"/deadletters/{A}/body/check", checked)
+
+    def checked(request: httpx.Request) -> dict:
+        Draft.model_validate_json(request.content, strict=True)
+        return told(Verdict(violations=[]))
 
     def accepted(request: httpx.Request) -> dict:
         Edit.model_validate_json(request.content, strict=True)
@@ -121,7 +126,9 @@ def test_nothing_is_sent_when_the_editor_fails(at_terminal, service, mending, ed
 @pytest.mark.parametrize(
     ("status", "slug"), [(409, "version-conflict"), (422, "body-not-acceptable"), (403, "role-missing")]
 )
-def test_what_was_written_is_kept_when_it_is_refused(status, slug, at_terminal, service, mending, editor, tmp_path) -> None:
+def test_what_was_written_is_kept_when_it_is_refused(
+    status, slug, at_terminal, service, mending, editor, tmp_path
+) -> None:
     editor("text = b'what was written'")
     service.refuses("PUT", f"/deadletters/{A}/body", status, slug, "not like that")
     ended = at_terminal("edit", str(A), *WHY)
@@ -135,6 +142,19 @@ def test_what_was_written_is_kept_when_it_is_refused(status, slug, at_terminal, 
 def test_an_editor_that_is_not_there(at_terminal, service, mending, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("VISUAL", str(tmp_path / "missing"))
     assert at_terminal("edit", str(A), *WHY).code == 2
+
+
+@pytest.mark.parametrize("arguments", [["--dry-run"], [], ["--json"]])
+def test_what_breaks_the_contract_is_told_before_anybody_is_asked(arguments, dlq, service, mending, tmp_path) -> None:
+    violations = ["package.weight_kg: Input should be greater than 0", "owner_id: Field required"]
+    service.on("POST", f"/deadletters/{A}/body/check", {"violations": violations})
+    file = tmp_path / "mended.json"
+    file.write_text('{"package": {"weight_kg": -1}}')
+    ended = dlq("edit", str(A), "--from-file", str(file), *arguments, types="because\n")
+    assert ended.code == 0
+    for one in violations:
+        assert one in ended.err.partition("Why?")[0]
+    assert "breaks the contract" in ended.err
 
 
 def test_from_a_file(dlq, service, mending, tmp_path) -> None:

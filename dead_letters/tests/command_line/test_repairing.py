@@ -150,7 +150,11 @@ def test_a_dry_run_of_ids_shows_those_that_are_known(dlq, service) -> None:
         (a_finished_bulk(), 0, ""),
         (a_finished_bulk(handled=6, failed=1), 1, "1 failed"),
         (a_finished_bulk(handled=6, skipped=1), 1, "1 skipped"),
-        (a_bulk(state="stopped", failed=1, stop_reason="a canary failed"), 1, "stopped because a canary failed (A: it is stuck)"),
+        (
+            a_bulk(state="stopped", failed=1, stop_reason="a canary failed"),
+            1,
+            "because a canary failed (A: it is stuck)",
+        ),
         (a_bulk(state="paused"), 1, "is paused"),
         (a_bulk(state="cancelled"), 1, "is cancelled"),
     ],
@@ -234,7 +238,8 @@ def test_several_are_restored_as_far_as_possible(dlq, service) -> None:
     assert dlq("restore", str(A), str(B), *WHY).code == 2
     ended = dlq("restore", str(A), str(B), *WHY, "--yes", "--json")
     assert ended.code == 1
-    assert ended.json == {"items": [a_letter()], "refused": [{"dead_letter_id": str(B), "error": "nothing was done: it is open"}]}
+    refused = {"dead_letter_id": str(B), "error": "nothing was done: it is open"}
+    assert ended.json == {"items": [a_letter()], "refused": [refused]}
 
 
 def test_what_nobody_answers_is_reopened(dlq, service) -> None:

@@ -24,7 +24,6 @@ PAGE_SIZE = 50
 GROUPS_MAX = 500
 
 
-
 def read_version(text: str) -> str:
     """The name or number of a version. Raises BadParameter."""
     if text not in {"original", "current"} and not (text.isascii() and text.isdecimal()):

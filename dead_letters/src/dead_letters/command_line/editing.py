@@ -4,7 +4,7 @@ import base64
 import difflib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +36,7 @@ TEXT_BYTES_MAX = 1_000_000
 COMPARED_BYTES_MAX = 1_000_000
 DIFFERENCE_LINES_MAX = 40
 LINE_CHARACTERS_MAX = 200
+VIOLATIONS_MAX = 20
 
 FromFile = Annotated[
     Path | None, typer.Option("--from-file", help="Take the whole body from here; - is standard input.")
@@ -91,6 +92,8 @@ def edit(
         with _kept_if_refused(mended.draft, output):
             if mended.content != body.content:
                 document |= _content(mended.content)
+                violations = client.post(f"/deadletters/{dead_letter_id}/body/check", _content(mended.content))
+                _warn(violations["violations"], output)
             if not document:
                 raise Failed("nothing was changed")
             if dry_run:
@@ -103,6 +106,15 @@ def edit(
             document |= {"if_version": version, "why": reason_of(output, why)}
             letter = client.put(f"/deadletters/{dead_letter_id}/body", document)
     output.result(letter, lambda found: letter_view(found, now()))
+
+
+def _warn(violations: Sequence[str], output: Output) -> None:
+    if violations:
+        output.note("This breaks the contract of the message, and is refused again when it is replayed:")
+        for one in violations[:VIOLATIONS_MAX]:
+            output.note(f"  {one}")
+        if len(violations) > VIOLATIONS_MAX:
+            output.note(f"  ... {len(violations) - VIOLATIONS_MAX:,} more")
 
 
 def _attributes(expires_at: str | None, content_type: str | None) -> Json:
