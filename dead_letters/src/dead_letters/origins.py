@@ -4,6 +4,7 @@ from collections.abc import Container, Sequence
 from uuid import UUID
 
 import msgspec
+from pydantic import ValidationError
 
 from dead_letters.domain.dead_letter import DeadLetter, Destination, Objection, Refused, Replay, epoch_of_replay
 from dead_letters.domain.states import Form
@@ -28,6 +29,18 @@ def queue_of(subscription: str, session_id: str) -> str:
     """The queue that a session's messages come in on the subscription."""
     origin = ORIGINS[subscription]
     return origin.queue(partition_of(session_id, origin.partitions))
+
+
+def violations_of(subscription: str, message_type: str | None, data: bytes) -> list[str]:
+    """Where and why the subscription would refuse the data, none when it is not known what it wants."""
+    origin = ORIGINS.get(subscription)
+    models = [one for one in origin.messages if one.message_type == message_type] if origin else []
+    try:
+        for model in models:
+            model.model_validate_json(data)
+    except ValidationError as error:
+        return [f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()]
+    return []
 
 
 def destinations_of(known: DeadLetter, events: Sequence[Envelope], known_ids: Container[UUID]) -> list[Destination]:

@@ -66,6 +66,7 @@ def test_only_an_open_one_is_replayed_discarded_or_edited() -> None:
                 with pytest.raises(Refused) as refused:
                     attempt()
                 assert (refused.value.objection, refused.value.facts) == (Objection.NOT_OPEN, {"state": state})
+                assert "already" in str(refused.value)
 
 
 def test_only_a_discarded_one_is_restored() -> None:

@@ -235,6 +235,24 @@ class Edit(Strict):
         return self
 
 
+class Draft(Strict):
+    """A body that somebody has not sent yet, as a text or as bytes."""
+
+    body: str | None = None
+    body_base64: Base64Bytes | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "Draft":
+        if (self.body is None) == (self.body_base64 is None):
+            raise ValueError("give either body or body_base64")
+        return self
+
+    @property
+    def content(self) -> bytes:
+        """The bytes."""
+        return (self.body_base64 or b"") if self.body is None else self.body.encode()
+
+
 class Told(BaseModel):
     """What support gets: made of other models, of a row, or of a state."""
 
@@ -452,6 +470,13 @@ class Story(Told):
     silent_services: list[SilentService]
 
 
+class Verdict(Told):
+    """What the contract of the message has against a body."""
+
+    violations: list[str]
+    """Where and why, none when the subscription would read it, or when nobody knows the contract."""
+
+
 class DiscardOutcome(Told):
     """What a bulk discard did. `selected` alone counts when it was a dry run."""
 
@@ -513,6 +538,7 @@ class ItemView(Told):
     dead_letter_id: UUID
     state: ItemState
     note: str | None
+    """Why it failed or was skipped."""
 
 
 class ItemPage(Told):

@@ -22,6 +22,11 @@ ANSWER_TIMEOUT_S = 120.0
 TIMEOUT = httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
 REFUSALS = frozenset({400, 401, 403, 409, 413, 422})
 DOUBT = "; whether it did what was asked, or a part of it, `dlq audit` tells"
+ADVICE = {
+    "discarded": "; `dlq restore` takes that back",
+    "replaying": "; `dlq show` tells how far it is, and `dlq reopen` waits no longer",
+}
+"""What may be done where only an open dead letter would do, by its state."""
 UNAVAILABLE = frozenset({502, 503, 504})
 
 
@@ -149,8 +154,13 @@ def _error_of(response: httpx.Response) -> CommandError:
         # The way there is unknown, or the thing is.
         return NotFound(text) if str(problem.get("type", "")).endswith("-unknown") else _stranger(response)
     if status in REFUSALS:
-        return Refused(text)
+        return Refused(f"nothing was done: {text}{_advice(problem)}" if status == 409 else text)
     return Unreachable(text) if status in UNAVAILABLE else Failed(f"the service failed ({status}): {text}")
+
+
+def _advice(problem: Json) -> str:
+    is_not_open = str(problem["type"]).endswith("/dead-letter-not-open")
+    return ADVICE.get(str(problem.get("state")), "") if is_not_open else ""
 
 
 def _problem_of(response: httpx.Response) -> Json | None:

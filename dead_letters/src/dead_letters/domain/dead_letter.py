@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 from uuid import UUID, uuid5
 
 from dead_letters.domain.limits import ANSWER_EXPECTED_S
@@ -376,5 +376,15 @@ def require_version(known: DeadLetter, if_version: int) -> None:
 
 def require_open(known: DeadLetter) -> None:
     """Raises Refused unless it is open."""
-    if known.state is not State.OPEN:
-        raise Refused(Objection.NOT_OPEN, f"the dead letter is {known.state}", state=known.state)
+    match known.state:
+        case State.OPEN:
+            return
+        case State.REPLAYING:
+            text = "the dead letter is replaying already, and the replay is not answered yet"
+        case State.RESOLVED:
+            text = "the dead letter is resolved already: its subscription has handled it"
+        case State.DISCARDED:
+            text = "the dead letter is discarded already"
+        case _:
+            assert_never(known.state)
+    raise Refused(Objection.NOT_OPEN, text, state=known.state)
