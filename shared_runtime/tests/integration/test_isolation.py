@@ -178,7 +178,8 @@ async def test_a_transient_failure_that_does_not_pass_is_dead_lettered(
     await world.send(bad)
     letter = await world.dead_letters.with_body(bad.model_dump_json().encode())
     assert letter.headers["deadletter_reason"] == "retries_exhausted"
-    assert int(str(letter.headers["deadletter_attempts"])) >= 3
+    # How many fit into half a second depends on the machine.
+    assert int(str(letter.headers["deadletter_attempts"])) >= 2
 
 
 async def test_a_message_that_was_held_keeps_every_byte(world: World) -> None:
