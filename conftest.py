@@ -1,6 +1,7 @@
 """Real servers for tests: one PostgreSQL and one RabbitMQ per run, a database and a virtual host per test module."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -29,6 +30,9 @@ settings.register_profile(
 )
 settings.register_profile("thorough", parent=settings.get_profile("ci"), derandomize=False, max_examples=3_000)
 settings.load_profile("ci")
+
+# Who is started in the background by a shell ignores Ctrl-C, and so would all processes that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SERVICES = (dead_letters, delivery, drone_scheduler, ingestion, package_service)
 

@@ -52,6 +52,7 @@ def a_letter(dead_letter_id: UUID = A, **facts: Any) -> Json:
         "attempts": 5,
         "failures": 1,
         "attempt_epoch": 0,
+        "unanswered": 0,
         "is_parked": True,
         "version": 0,
         "body_bytes": 20,
@@ -158,7 +159,22 @@ def a_group(**facts: Any) -> Json:
     return told(Group(**(known | facts)))
 
 
-def a_story() -> Json:
+def a_waiting_message(**facts: Any) -> WaitingMessage:
+    known: Json = {
+        "service": "drone-scheduler",
+        "subscription": "drone-scheduler.delivery-requests",
+        "position": 1,
+        "message_id": UUID(int=1),
+        "message_type": "example.drones.ingestion.DeliveryRequested.v1",
+        "attempts": 5,
+        "error": "the drone is stuck",
+        "is_parked": True,
+        "due_at": NOON + timedelta(hours=1),
+    }
+    return WaitingMessage(**(known | facts))
+
+
+def a_story(*followers: WaitingMessage) -> Json:
     """A session that waits behind its head, and a service that says nothing."""
     event = StoryEvent(
         at=NOON,
@@ -169,21 +185,11 @@ def a_story() -> Json:
         actor=None,
         text="handler_failed after 5 attempts: the drone is stuck",
     )
-    waiting = WaitingMessage(
-        service="drone-scheduler",
-        subscription="drone-scheduler.delivery-requests",
-        position=1,
-        message_id=UUID(int=1),
-        message_type="example.drones.ingestion.DeliveryRequested.v1",
-        attempts=5,
-        error="the drone is stuck",
-        is_parked=True,
-        due_at=NOON + timedelta(hours=1),
-    )
+    waiting = [a_waiting_message(), *followers]
     silent = SilentService(service="delivery", error="connection refused")
     letters = [DeadLetterSummary(**a_letter())]
     return told(
-        Story(session_id="session-1", dead_letters=letters, events=[event], waiting=[waiting], silent_services=[silent])
+        Story(session_id="session-1", dead_letters=letters, events=[event], waiting=waiting, silent_services=[silent])
     )
 
 

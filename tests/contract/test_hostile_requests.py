@@ -81,7 +81,8 @@ BODIES: dict[str, Any] = {
     "confirm_handover": {"type": "Picture", "location": PLACE, "reference": "here"},
     "ask_to_be_notified": {"channel": "Sms", "stages": ["Completed"]},
     "edit": {"body": "{}", "expires_at": None, "if_version": 0, "why": "mend it"},
-    **{name: {"why": "try again"} for name in ("replay", "discard", "restore", "pause", "resume", "cancel")},
+    "check": {"body": "{}"},
+    **{name: {"why": "try again"} for name in ("replay", "discard", "restore", "reopen", "pause", "resume", "cancel")},
     "discard_many": {"ids": [ID], "why": "test data", "dry_run": False},
     "start": {
         "filter": {"state": "any", "since": "2026-03-01T12:10:00Z"},

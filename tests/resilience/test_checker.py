@@ -170,20 +170,42 @@ def test_a_drone_booked_twice_at_a_time_is_red() -> None:
     assert "I2" in red(trial)
 
 
+def test_a_drone_booked_before_it_is_released_is_red() -> None:
+    trial = healthy()
+    ended, booked = handing_on(trial)
+    positions = {ended: booked.position, booked: ended.position}
+    swapped = [
+        replace(record, position=positions[record]) if record is ended or record is booked else record
+        for record in trial.history
+    ]
+    assert "I2" in red(with_history(trial, swapped))
+
+
 def test_a_drone_handed_on_within_one_transaction_is_green_in_either_order() -> None:
     trial = healthy()
-    ended = next(record for record in trial.of(Change) if change("booking", COMPLETED, "Completed")(record))
-    booked = next(record for record in trial.of(Change) if change("booking", CANCELLED, "Booked")(record))
-    for positions in ((booked.position, booked.position + 1), (booked.position + 1, booked.position)):
+    ended, booked = handing_on(trial)
+    first = booked.position
+    # Another transaction notes a change in between.
+    between = Change(
+        service=booked.service, position=first + 1, transaction="other", table="booking", key="other", status="Waiting"
+    )
+    for positions in ((first, first + 2), (first + 2, first)):
         together = [
             replace(record, transaction="one", position=positions[record is booked])
             if record is ended or record is booked
-            else replace(record, position=record.position + 2)
-            if isinstance(record, Change) and record.position > booked.position
+            else replace(record, position=record.position + 3)
+            if isinstance(record, Change) and record.position > first
             else record
             for record in trial.history
         ]
-        assert red(with_history(trial, together)) == set()
+        assert red(with_history(trial, [*together, between])) == set()
+
+
+def handing_on(trial: Trial) -> tuple[Change, Change]:
+    """The end of a booking, and the next booking of the same drone."""
+    ended = next(record for record in trial.of(Change) if change("booking", COMPLETED, "Completed")(record))
+    booked = next(record for record in trial.of(Change) if change("booking", CANCELLED, "Booked")(record))
+    return ended, booked
 
 
 @pytest.mark.parametrize("delivery", [COMPLETED, CANCELLED, FAILED])

@@ -46,6 +46,15 @@ class RestoreDeadLetter:
 
 
 @dataclass(frozen=True)
+class ReopenDeadLetter:
+    """Wait no longer for the answer to its replay."""
+
+    dead_letter_id: UUID
+    actor: str
+    why: str
+
+
+@dataclass(frozen=True)
 class EditDeadLetter:
     """Mend it. What is None stays as it is, and so does `expires_at` unless `is_expiry_set`."""
 

@@ -10,6 +10,7 @@ from dead_letters.commands import (
     DiscardDeadLetter,
     DiscardMany,
     EditDeadLetter,
+    ReopenDeadLetter,
     ReplayDeadLetter,
     RestoreDeadLetter,
     StartBulkReplay,
@@ -39,7 +40,7 @@ from dead_letters.domain.dead_letter import (
     require_version,
 )
 from dead_letters.domain.limits import SELECTION_MAX
-from dead_letters.domain.states import ReplayState, State
+from dead_letters.domain.states import ReplayState
 from dead_letters.editing import next_version
 from dead_letters.loaders import (
     AT_WORK,
@@ -48,6 +49,7 @@ from dead_letters.loaders import (
     load_contents,
     load_dead_letters,
     load_next_items,
+    load_unanswered_items,
     replay_key,
 )
 from dead_letters.recording import (
@@ -55,6 +57,7 @@ from dead_letters.recording import (
     record_action,
     record_bulk_action,
     record_discard,
+    record_reopen,
     record_replay,
     unknown_bulk_replay,
     unknown_dead_letter,
@@ -93,7 +96,7 @@ def on_replay_handled(answer: ReplayHandled, work: UnitOfWork) -> None:
     work.put(letter)
     work.put(replay)
     item = work.get(BulkItem, replay.bulk_item_id) if replay.bulk_item_id else None
-    is_last = letter.state is not State.REPLAYING
+    is_last = not letter.unanswered
     decided = item and decide_item(item, ReplayState.HANDLED, is_last=is_last)
     if decided:
         work.put(decided)
@@ -145,6 +148,18 @@ def on_restore_dead_letter(command: RestoreDeadLetter, work: UnitOfWork) -> Dead
     return letter
 
 
+@consumer.handles(
+    ReopenDeadLetter, loads=[loaded_by(DeadLetter, lambda command: command.dead_letter_id), load_unanswered_items]
+)
+def on_reopen_dead_letter(command: ReopenDeadLetter, work: UnitOfWork) -> DeadLetter:
+    """Wait no longer for the answer to its replay. Replayed again it has the same epoch, and so no effect twice."""
+    known = _known(command.dead_letter_id, work)
+    try:
+        return record_reopen(known, Instruction(command.actor, command.why), work)
+    except Refused as refused:
+        raise conflict_of(refused) from None
+
+
 @consumer.handles(EditDeadLetter, loads=[loaded_by(DeadLetter, lambda command: command.dead_letter_id), load_contents])
 def on_edit_dead_letter(command: EditDeadLetter, work: UnitOfWork) -> DeadLetter:
     """Mend a copy; the versions before it are kept. Who looked at an older version is refused."""
@@ -153,6 +168,7 @@ def on_edit_dead_letter(command: EditDeadLetter, work: UnitOfWork) -> DeadLetter
     assert content is not None  # noqa: S101 - every dead letter has a body
     try:
         require_version(known, command.if_version)
+        require_version(known, content.version)
         version = next_version(known, content, command, work.now)
         letter = decide_edit(known, version, command.if_version, work.now)
     except Refused as refused:

@@ -15,6 +15,7 @@ class Content:
 
     key: UUID
     """The dead letter."""
+    version: int
     body: bytes
     content_type: str
     headers: Mapping[str, Any]

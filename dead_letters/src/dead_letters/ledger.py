@@ -10,7 +10,7 @@ import asyncpg
 from dead_letters.arrivals import Arrival
 from dead_letters.domain.bulk import BulkItem, decide_item
 from dead_letters.domain.dead_letter import DeadLetter, Failure, Replay, decide_answer, decide_arrival, replay_id_of
-from dead_letters.domain.states import ReplayState, State
+from dead_letters.domain.states import ReplayState
 from dead_letters.stores import BULK_ITEMS, DEAD_LETTERS, REPLAYS, VERSIONS
 
 # What was stored before is not returned: a redelivery changes nothing.
@@ -57,9 +57,9 @@ class _Batch:
         self._put(decide_arrival(known, failure, arrival.origin, now))
         replay = self.replays.get(_replay_id(arrival))  # type: ignore[arg-type]
         if replay is not None:
-            self._answer(replay, now)
+            self._answer(replay, failure, now)
 
-    def _answer(self, replay: Replay, now: datetime) -> None:
+    def _answer(self, replay: Replay, failure: Failure, now: datetime) -> None:
         decision = decide_answer(self.known[replay.dead_letter_id], replay, ReplayState.FAILED, now)
         if decision is None:
             return
@@ -67,7 +67,9 @@ class _Batch:
         self.replays[replay.replay_id] = answered
         self._put(letter)
         item = self.items.get(replay.bulk_item_id) if replay.bulk_item_id else None
-        decided = item and decide_item(item, ReplayState.FAILED, is_last=letter.state is not State.REPLAYING)
+        decided = item and decide_item(
+            item, ReplayState.FAILED, is_last=not letter.unanswered, cause=_cause_of(failure)
+        )
         if decided:
             self.items[decided.bulk_item_id] = decided
 
@@ -112,6 +114,13 @@ async def store(connection: asyncpg.Connection, arrivals: Sequence[Arrival], now
             batch.add(arrival, now)
         await batch.save(connection)
     return len(fresh)
+
+
+def _cause_of(failure: Failure) -> str:
+    kind, description = failure.exception_type, failure.description
+    # Some exceptions name themselves in their text.
+    parts = (failure.reason, "" if description.startswith(kind) else kind, description)
+    return ": ".join(one for one in parts if one)
 
 
 def _replay_id(arrival: Arrival) -> UUID | None:

@@ -9,12 +9,12 @@ import asyncpg
 
 from dead_letters.contents import Content
 from dead_letters.domain.bulk import STEP_MAX, BulkReplay, Counts, decide_step
-from dead_letters.domain.dead_letter import DeadLetter, dead_letter_id_of, replay_id_of
+from dead_letters.domain.dead_letter import DeadLetter, dead_letter_id_of, epoch_of_replay, replay_id_of
 from dead_letters.domain.states import Form, ItemState
 from dead_letters.stores import BULK_ITEMS, BULK_REPLAYS, DEAD_LETTERS, REPLAYS
 from dead_letters.wire import from_json
 from shared_runtime import Tick
-from shared_runtime.envelope import utc_now
+from shared_runtime.envelope import Envelope, utc_now
 from shared_runtime.replays import ReplayHandled
 
 STEP_BYTES = 16 * 1024 * 1024
@@ -23,14 +23,14 @@ SKIPPED_AT_ONCE = 50
 """Items beyond those that may be replayed, in case that some are not open any more."""
 
 _CONTENTS = """
-SELECT dead_letter_id, body, content_type, headers
+SELECT dead_letter_id, version, body, content_type, headers
 FROM dead_letter JOIN version USING (dead_letter_id, version) JOIN original USING (dead_letter_id)
 WHERE dead_letter_id = ANY($1::uuid[])
 """
-_KNOWN = """
-SELECT message_id FROM unnest($2::uuid[], $3::uuid[]) AS event (message_id, dead_letter_id)
-WHERE EXISTS (SELECT FROM dead_letter WHERE dead_letter.dead_letter_id = event.dead_letter_id)
-   OR EXISTS (SELECT FROM replay WHERE replay.message_id = event.message_id AND subscription = $1)
+_KNOWN = "SELECT message_id FROM dead_letter WHERE dead_letter_id = ANY($1::uuid[])"
+_UNANSWERED_ITEMS = """
+SELECT dead_letter_id, bulk_item_id FROM replay
+WHERE dead_letter_id = ANY($1::uuid[]) AND state = 'sent' AND bulk_item_id IS NOT NULL
 """
 # Another process that is at a bulk replay at this moment goes on with it.
 _AT_WORK = """
@@ -55,11 +55,20 @@ WHERE bytes_before < $3 ORDER BY position
 
 @dataclass(frozen=True)
 class Taken:
-    """The events of what was no event that have a dead letter or a replay of their own."""
+    """The events of what was no event that have a dead letter of their own."""
 
     key: UUID
     """The dead letter that they are inside of."""
     message_ids: frozenset[UUID]
+
+
+@dataclass(frozen=True)
+class UnansweredItems:
+    """The items of bulk replays that wait for an answer to a dead letter's replay."""
+
+    key: UUID
+    """The dead letter."""
+    bulk_item_ids: frozenset[UUID]
 
 
 @dataclass(frozen=True)
@@ -88,9 +97,18 @@ async def load_dead_letters(connection: asyncpg.Connection, commands: Sequence[A
 
 
 async def load_contents(connection: asyncpg.Connection, commands: Sequence[Any]) -> Iterable[object]:
-    """The bytes of each command's dead letter, and which of the events inside are known elsewhere."""
+    """The bytes of each command's dead letter, and what is known of the events inside."""
     letters = await DEAD_LETTERS.load(connection, {command.dead_letter_id for command in commands})
     return await _contents(connection, letters)
+
+
+async def load_unanswered_items(connection: asyncpg.Connection, commands: Sequence[Any]) -> Iterable[object]:
+    """The items of bulk replays that wait for the commands' dead letters."""
+    found: dict[UUID, set[UUID]] = {command.dead_letter_id: set() for command in commands}
+    for dead_letter_id, bulk_item_id in await connection.fetch(_UNANSWERED_ITEMS, list(found)):
+        found[dead_letter_id].add(bulk_item_id)
+    items = await BULK_ITEMS.load(connection, {one for ids in found.values() for one in ids})
+    return [*items, *(UnansweredItems(key, frozenset(ids)) for key, ids in found.items())]
 
 
 async def load_answered(connection: asyncpg.Connection, answers: Sequence[ReplayHandled]) -> Iterable[object]:
@@ -138,26 +156,33 @@ async def _counts(connection: asyncpg.Connection, keys: Sequence[UUID]) -> dict[
 
 
 async def _contents(connection: asyncpg.Connection, letters: Sequence[DeadLetter]) -> list[object]:
+    """The bytes, the replays that the events inside have in the epoch of the next replay, and what is known of them."""
     records = await connection.fetch(_CONTENTS, [one.dead_letter_id for one in letters])
     contents = {
         record["dead_letter_id"]: Content(
-            record["dead_letter_id"], record["body"], record["content_type"], from_json(record["headers"])
+            record["dead_letter_id"],
+            record["version"],
+            record["body"],
+            record["content_type"],
+            from_json(record["headers"]),
         )
         for record in records
     }
-    taken = [
-        Taken(one.dead_letter_id, await _taken(connection, one, contents[one.dead_letter_id]))
+    events = {one.dead_letter_id: contents[one.dead_letter_id].events() for one in letters}
+    replay_ids = {
+        replay_id_of(one.subscription, event.id, epoch_of_replay(one, event.attempt_epoch))
         for one in letters
-        if one.dead_letter_id in contents
+        for event in events[one.dead_letter_id]
+    }
+    replays = await REPLAYS.load(connection, replay_ids)
+    taken = [
+        Taken(one.dead_letter_id, await _taken(connection, one, events[one.dead_letter_id]))
+        for one in letters
+        if one.form is Form.UNDECODABLE
     ]
-    return [*contents.values(), *taken]
+    return [*contents.values(), *replays, *taken]
 
 
-async def _taken(connection: asyncpg.Connection, letter: DeadLetter, content: Content) -> frozenset[UUID]:
-    if letter.form is not Form.UNDECODABLE:
-        return frozenset()
-    message_ids = list({event.id for event in content.events()})
-    letter_ids = [dead_letter_id_of(letter.subscription, one) for one in message_ids]
-    return frozenset(
-        record[0] for record in await connection.fetch(_KNOWN, letter.subscription, message_ids, letter_ids)
-    )
+async def _taken(connection: asyncpg.Connection, letter: DeadLetter, events: Sequence[Envelope]) -> frozenset[UUID]:
+    letter_ids = [dead_letter_id_of(letter.subscription, event.id) for event in events]
+    return frozenset(record[0] for record in await connection.fetch(_KNOWN, letter_ids))

@@ -4,8 +4,9 @@ from collections.abc import Container, Sequence
 from uuid import UUID
 
 import msgspec
+from pydantic import ValidationError
 
-from dead_letters.domain.dead_letter import DeadLetter, Destination, Replay
+from dead_letters.domain.dead_letter import DeadLetter, Destination, Objection, Refused, Replay, epoch_of_replay
 from dead_letters.domain.states import Form
 from shared_contracts.topology import SUBSCRIPTIONS
 from shared_runtime.consumer import Subscription
@@ -17,20 +18,39 @@ ORIGINS: dict[str, Subscription] = {one.name: one for one in (*SUBSCRIPTIONS, OU
 """Every subscription that has dead letters, by its name. The own one of this service is among them."""
 
 
+def require_origin(known: DeadLetter) -> None:
+    """Raises Refused when the subscription that the dead letter came from is not there any more."""
+    if known.subscription not in ORIGINS:
+        text = f"the subscription {known.subscription} is not there any more: nobody would get the replay"
+        raise Refused(Objection.SUBSCRIPTION_UNKNOWN, text, subscription=known.subscription)
+
+
 def queue_of(subscription: str, session_id: str) -> str:
     """The queue that a session's messages come in on the subscription."""
     origin = ORIGINS[subscription]
     return origin.queue(partition_of(session_id, origin.partitions))
 
 
+def violations_of(subscription: str, message_type: str | None, data: bytes) -> list[str]:
+    """Where and why the subscription would refuse the data, none when it is not known what it wants."""
+    origin = ORIGINS.get(subscription)
+    models = [one for one in origin.messages if one.message_type == message_type] if origin else []
+    try:
+        for model in models:
+            model.model_validate_json(data)
+    except ValidationError as error:
+        return [f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()]
+    return []
+
+
 def destinations_of(known: DeadLetter, events: Sequence[Envelope], known_ids: Container[UUID]) -> list[Destination]:
-    """Where each of the events goes, once. `known_ids` are messages that have a dead letter or replay of their own."""
+    """Where each of the events goes, once. `known_ids` are messages that have a dead letter or a replay elsewhere."""
     once = {event.id: event for event in events}
     return [
         Destination(
             message_id=event.id,
             queue=queue_of(known.subscription, event.session_id),
-            attempt_epoch=max(known.attempt_epoch, event.attempt_epoch) + 1,
+            attempt_epoch=epoch_of_replay(known, event.attempt_epoch),
             is_known=event.id in known_ids,
         )
         for event in once.values()

@@ -54,7 +54,7 @@ def conditions_of(choice: Choice) -> list[ColumnElement[bool]]:
         (row.fingerprint, choice.fingerprint),
     ]
     conditions: list[ColumnElement[bool]] = [col(column) == value for column, value in wanted if value is not None]
-    if choice.exception:
+    if choice.exception is not None:
         # Not LIKE: what somebody looks for may hold its wildcards.
         conditions.append(func.strpos(FAILURE_TEXT, func.lower(literal(choice.exception))) > 0)
     if choice.since is not None:

@@ -1,12 +1,12 @@
 """What support looks at: for people as text, for programs as JSON, and nothing else on standard output."""
 
 import base64
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
 
 import httpx
 import pytest
-from interface_examples import A, B, a_detail, a_group, a_letter, a_story, an_audit_entry, told
+from interface_examples import NOON, A, B, a_detail, a_group, a_letter, a_story, a_waiting_message, an_audit_entry, told
 
 from dead_letters.api.bodies import AuditQuery, GroupQuery, ListQuery
 
@@ -108,6 +108,13 @@ def test_show_tells_everything(dlq, service) -> None:
         assert part in shown
 
 
+def test_what_is_read_by_a_program_has_no_blanks_at_the_ends_of_lines(dlq, service) -> None:
+    service.on("GET", f"/deadletters/{A}", a_detail())
+    service.on("GET", "/deadletters", {"items": [a_letter(A), a_letter(B)], "next_after": None})
+    for arguments in (["show", str(A)], ["list"]):
+        assert [line for line in dlq(*arguments).out.splitlines() if line != line.rstrip()] == []
+
+
 def test_show_without_a_text_says_where_the_bytes_are(dlq, service) -> None:
     service.on("GET", f"/deadletters/{A}", a_detail(body=None, failure_list=[], replay_list=[], audit_list=[]))
     assert f"dlq body {A}" in dlq("show", str(A)).out
@@ -129,6 +136,26 @@ def test_story(dlq, service) -> None:
         assert part in ended.out
 
 
+def test_what_waits_behind_another_says_behind_which(dlq, service) -> None:
+    scheduler = {"attempts": 0, "error": "Follows: ", "is_parked": False, "due_at": NOON}
+    delivery = {"service": "delivery", "subscription": "delivery.outcomes", "is_parked": False}
+    followers = [
+        a_waiting_message(position=7, **scheduler),
+        a_waiting_message(position=3, attempts=2, **delivery),
+        a_waiting_message(position=4, attempts=0, error="Follows: ", **delivery),
+    ]
+    service.on("GET", f"/deadletters/{A}/story", a_story(*followers))
+    shown = dlq("story", str(A)).out.partition("What waits")[2].splitlines()
+    head, follower, tried, behind = [line for line in shown if "DeliveryRequested" in line]
+    assert "parked" in head
+    assert "waits behind 1 " in follower
+    assert "tried 2 times" in tried
+    assert "2026-03-01 13:00:00Z" in tried
+    assert "waits behind 3 " in behind
+    assert "2026-03" not in follower + behind
+    assert "Follows" not in follower + behind
+
+
 @pytest.mark.parametrize("content", [b'{"a": 1}\n', b"\x00\xff\x1b[31m"])
 def test_a_body_is_written_byte_for_byte(content, service, dlq, tmp_path) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
@@ -142,6 +169,13 @@ def test_a_body_is_written_byte_for_byte(content, service, dlq, tmp_path) -> Non
     document = dlq("body", str(A), "--version", "original", "--json").json
     assert base64.b64decode(document["body_base64"]) == content
     assert (document["version"], document["body"] is None) == (0, b"\xff" in content)
+
+
+@pytest.mark.parametrize("version", ["foo", "", "-1", "1.5", "\u0661"])
+def test_a_version_that_is_none_is_wrong_usage(version, service, dlq) -> None:
+    ended = dlq("body", str(A), "--version", version)
+    assert (ended.code, service.requests) == (2, [])
+    assert "original, current, or a number" in " ".join(ended.err.replace("│", " ").split())
 
 
 def test_a_body_goes_to_standard_output(service, dlq) -> None:
@@ -159,3 +193,9 @@ def test_audit(dlq, service) -> None:
     shown = dlq("audit").out
     for part in ("sam", "edit", str(A), "version 0 -> 1", "the weight was wrong"):
         assert part in shown
+
+
+def test_a_list_tells_how_long_there_is_no_answer(dlq, service) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=50)
+    service.on("GET", "/deadletters", {"items": [a_letter(state="replaying", changed_at=since)], "next_after": None})
+    assert "replaying for 50m" in dlq("list", "--state", "replaying").out

@@ -34,6 +34,17 @@ def test_what_the_service_refuses(status, slug, code, dlq, service) -> None:
     assert "said so" in ended.err or slug == "not-found"
 
 
+@pytest.mark.parametrize(
+    ("state", "advice"), [("discarded", "dlq restore"), ("replaying", "dlq reopen"), ("resolved", "it is resolved")]
+)
+def test_a_refusal_does_not_read_like_success(state, advice, dlq, service) -> None:
+    service.refuses("POST", f"/deadletters/{A}/discard", 409, "dead-letter-not-open", f"it is {state}", state=state)
+    ended = dlq("discard", str(A), "--why", "not wanted")
+    assert ended.code == 4
+    assert f"nothing was done: it is {state}" in ended.err
+    assert advice in ended.err
+
+
 def test_every_invalid_field_is_named(dlq, service) -> None:
     errors = [{"field": "query.since", "message": "must be a date"}]
     service.refuses("GET", LIST, 422, "invalid-request", "some fields are invalid", errors=errors)
@@ -55,6 +66,15 @@ def test_it_is_said_when_it_may_have_been_done_nevertheless(dlq, service) -> Non
     service.on("POST", f"/deadletters/{A}/replay", httpx.ReadTimeout(""))
     ended = dlq("replay", str(A), "--why", "mended")
     assert ended.code == 5
+    assert "dlq audit" in ended.err
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_it_is_said_when_somebody_on_the_way_has_given_up(status, dlq, service) -> None:
+    service.refuses("POST", "/discards", status, "unavailable", "gave up")
+    ended = dlq("discard", "--all", "--why", "test data", "--yes")
+    assert ended.code == 5
+    assert "gave up" in ended.err
     assert "dlq audit" in ended.err
 
 

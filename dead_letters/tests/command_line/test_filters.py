@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import typer
+from pydantic import ValidationError
 
-from dead_letters.api.bodies import ExportFormat, Filter, StateFilter
+from dead_letters.api.bodies import ExportFormat, Filter, ListQuery, StateFilter
 from dead_letters.command_line.bulk_replays import BulkStateChoice, ItemStateChoice
 from dead_letters.command_line.filters import Conditions, StateChoice
 from dead_letters.command_line.moments import now, read_moment, told
@@ -31,6 +32,32 @@ def test_every_filter_of_the_interface_is_offered() -> None:
 )
 def test_every_choice_of_the_interface_is_offered(offered, known) -> None:
     assert {str(one) for one in offered} == {str(one) for one in known}
+
+
+OPTIONS = (
+    "service", "subscription", "reason", "session", "correlation", "message", "type", "group", "fingerprint",
+    "exception", "since", "until",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("command", ["list", "replay --yes --why x"])
+def test_a_filter_that_is_empty_is_refused(option, command, dlq, service) -> None:
+    for empty in ("", " "):
+        ended = dlq(*command.split(), f"--{option}", empty)
+        assert (ended.code, ended.out, service.requests) == (2, "", [])
+        assert f"--{option}" in ended.err
+
+
+@pytest.mark.parametrize("name", sorted(Filter.model_fields))
+def test_the_interface_refuses_it_too(name) -> None:
+    with pytest.raises(ValidationError):
+        ListQuery.model_validate({name: ""})
+
+
+@pytest.mark.parametrize("option", ["actor", "action"])
+def test_an_audit_of_an_empty_name_is_refused(option, dlq, service) -> None:
+    assert (dlq("audit", f"--{option}", "").code, service.requests) == (2, [])
 
 
 @pytest.mark.parametrize(

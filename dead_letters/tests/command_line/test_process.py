@@ -71,6 +71,20 @@ def test_a_reader_that_has_enough_is_no_error(environment) -> None:
     assert ended.stderr == b""
 
 
+@pytest.mark.parametrize("words", [["export"], ["bulk", "list"], ["bulk", "list", "--json"], ["--help"]])
+def test_an_output_that_is_full_is_told_in_one_line(words, environment) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [DLQ, *words], env=environment, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(b"dlq: ")
+        assert b"No space left" in ended.stderr
+        assert ended.stderr.count(b"\n") == 1
+        silent = subprocess.run([DLQ, *words], env=environment, stdout=full, stderr=full, timeout=60, check=False)
+        assert silent.returncode == 1
+
+
 def test_ctrl_c_ends_quietly(environment, server) -> None:
     with subprocess.Popen([DLQ, "watch"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert server.watched.wait(30)

@@ -8,6 +8,7 @@ from interface_examples import BULK, FINGERPRINT, A, B, a_bulk, a_finished_bulk,
 
 from dead_letters.api.bodies import BulkDiscard, BulkReplayRequest, Reason
 from dead_letters.command_line import repairing
+from dead_letters.domain.states import BulkState
 
 WHY = ("--why", "mended")
 
@@ -15,6 +16,7 @@ WHY = ("--why", "mended")
 def begins_bulk(service, *later) -> None:
     """A bulk replay that goes on like this."""
     service.on("POST", "/bulkreplays", bulk_answer)
+    service.on("GET", "/bulkreplays", {"items": [], "next_after": None})
     service.on("GET", f"/bulkreplays/{BULK}", list(later))
 
 
@@ -63,6 +65,18 @@ def test_a_group_is_a_bulk_replay(dlq, service) -> None:
     assert (order.canary, order.rate_per_s, order.max_failure_ratio, order.dry_run) == (2, 5.0, 0.2, False)
     assert order.filter is not None
     assert (order.filter.fingerprint, order.filter.state) == (FINGERPRINT, "open")
+
+
+@pytest.mark.parametrize("state", BulkState)
+@pytest.mark.parametrize("group", [FINGERPRINT, "another"])
+def test_another_bulk_replay_of_the_group_is_named_before_anybody_consents(state, group, dlq, service) -> None:
+    begins_bulk(service)
+    other = a_bulk(bulk_replay_id=B, state=state, selection={"state": "open", "fingerprint": group})
+    page = {"items": [other, a_bulk(selection={"ids": [str(A)], "ids_count": 1})], "next_after": None}
+    service.on("GET", "/bulkreplays", page)
+    told = dlq("replay", "--group", FINGERPRINT, *WHY, types="n\n").err.partition("Go on?")[0]
+    is_in_the_way = group == FINGERPRINT and state in {"running", "paused", "stopped"}
+    assert (f"which is {state}: dlq bulk show {B}" in told) == is_in_the_way
 
 
 def test_several_ids_are_a_bulk_replay_of_each_once(dlq, service) -> None:
@@ -116,7 +130,7 @@ def test_a_dry_run_shows_what_would_be_touched(dlq, service) -> None:
     ended = dlq("replay", "--all", "--dry-run", "--json")
     assert ended.json == {"selected": 7, "undecodable": 1, "dry_run": True, "examples": [a_letter()]}
     shown = dlq("replay", "--all", "--dry-run").out
-    for part in ("7 dead letters are selected", "1 of them are no event", str(A), "and 6 more"):
+    for part in ("7 dead letters are selected", "1 of them", str(A), "and 6 more"):
         assert part in shown
 
 
@@ -127,7 +141,7 @@ def test_a_dry_run_of_ids_shows_those_that_are_known(dlq, service) -> None:
     ended = dlq("replay", str(A), str(B), "--dry-run", "--json")
     assert ended.code == 1
     assert [one["dead_letter_id"] for one in ended.json["examples"]] == [str(A)]
-    assert "1 of the 2 ids" in ended.err
+    assert f"not known, 1 of the 2 ids: {B}\n" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -136,13 +150,19 @@ def test_a_dry_run_of_ids_shows_those_that_are_known(dlq, service) -> None:
         (a_finished_bulk(), 0, ""),
         (a_finished_bulk(handled=6, failed=1), 1, "1 failed"),
         (a_finished_bulk(handled=6, skipped=1), 1, "1 skipped"),
-        (a_bulk(state="stopped", failed=1, stop_reason="a canary failed"), 1, "stopped because a canary failed"),
+        (
+            a_bulk(state="stopped", failed=1, stop_reason="a canary failed"),
+            1,
+            "because a canary failed (A: it is stuck)",
+        ),
         (a_bulk(state="paused"), 1, "is paused"),
         (a_bulk(state="cancelled"), 1, "is cancelled"),
     ],
 )
 def test_waiting_for_many_tells_how_it_ended(last, code, told, dlq, service) -> None:
     begins_bulk(service, a_bulk(), last)
+    item = {"dead_letter_id": "A", "state": "failed", "note": "it is stuck"}
+    service.on("GET", f"/bulkreplays/{BULK}/items", {"items": [item], "next_after": None})
     ended = dlq("replay", "--all", *WHY, "--yes", "--wait", "--json")
     assert ended.code == code
     assert ended.json == last
@@ -167,9 +187,18 @@ def test_whoever_stops_waiting_is_told_that_it_goes_on(dlq, service) -> None:
 
 def test_ids_that_are_not_known_are_told(dlq, service) -> None:
     service.on("POST", "/bulkreplays", httpx.Response(201, json=a_bulk(total=1)))
+    service.on("GET", f"/deadletters/{A}", a_letter())
+    service.refuses("GET", f"/deadletters/{B}", 404, "dead-letter-unknown", "there is none")
     ended = dlq("replay", str(A), str(B), *WHY, "--yes")
     assert ended.code == 1
-    assert "1 of the 2 ids are not known" in ended.err
+    assert f"not known, 1 of the 2 ids: {B}\n" in ended.err
+
+
+def test_one_is_not_several(dlq, service) -> None:
+    service.on("POST", "/discards", {"selected": 1, "discarded": 0, "left_alone": 0, "dry_run": True})
+    service.on("GET", "/deadletters", {"items": [a_letter()], "next_after": None})
+    assert "1 dead letter is selected." in dlq("discard", "--reason", "expired", "--dry-run").out
+    assert "Discard 1 dead letter. Go on?" in dlq("discard", "--reason", "expired", *WHY, types="n\n").err
 
 
 def test_one_is_discarded(dlq, service) -> None:
@@ -209,7 +238,17 @@ def test_several_are_restored_as_far_as_possible(dlq, service) -> None:
     assert dlq("restore", str(A), str(B), *WHY).code == 2
     ended = dlq("restore", str(A), str(B), *WHY, "--yes", "--json")
     assert ended.code == 1
-    assert ended.json == {"items": [a_letter()], "refused": [{"dead_letter_id": str(B), "error": "it is open"}]}
+    refused = {"dead_letter_id": str(B), "error": "nothing was done: it is open"}
+    assert ended.json == {"items": [a_letter()], "refused": [refused]}
+
+
+def test_what_nobody_answers_is_reopened(dlq, service) -> None:
+    service.on("POST", f"/deadletters/{A}/reopen", a_letter(unanswered=1))
+    service.refuses("POST", f"/deadletters/{B}/reopen", 409, "answer-expected", "its replay may still be answered")
+    assert dlq("reopen", str(A), *WHY, "--json").json == a_letter(unanswered=1)
+    assert "a replay is not answered" in dlq("reopen", str(A), *WHY).out
+    ended = dlq("reopen", str(A), str(B), *WHY, "--yes", "--json")
+    assert (ended.code, [one["dead_letter_id"] for one in ended.json["refused"]]) == (1, [str(B)])
 
 
 def test_a_dry_run_restores_nothing(dlq, service) -> None:

@@ -17,6 +17,7 @@ import uvicorn
 from dead_letter_examples import EVENTS, REQUESTS, an_event, letter_id
 from dead_letter_processes import SUPPORT, make_app
 
+from dead_letters.api.streams import EXPORTS_MAX
 from shared_runtime.envelope import Envelope, utc_now
 from shared_runtime.testing import eventually, running
 
@@ -113,7 +114,8 @@ async def test_groups_count_by_fingerprint_within_the_filter(client, known) -> N
     "query",
     [
         "limit=0", "limit=501", "limit=many", "after=nonsense", "after=%00", "after=MjAyNi8x", "state=closed",
-        "reason=%00", "exception=a%00b", "since=yesterday", "since=2026-01-01T00:00:00", "message_id=7", "colour=red",
+        "reason=%00", "exception=a%00b", "exception=", "fingerprint=",
+        "since=yesterday", "since=2026-01-01T00:00:00", "message_id=7", "colour=red",
         "service=" + "x" * 256,
     ],
 )  # fmt: skip
@@ -153,7 +155,8 @@ async def test_the_audit_is_paged_and_filtered(client, known) -> None:
 async def test_export_tells_all_of_it(client, known) -> None:
     reason = f"exported-{uuid4()}"
     events = [await known(reason=reason, description='=HYPERLINK("evil"), "quoted"\nline') for _ in range(3)]
-    ids = [str(letter_id(event)) for event in reversed(events)]
+    hidden = await known(reason=reason, description="\n =1+1")
+    ids = [str(letter_id(event)) for event in (hidden, *reversed(events))]
     as_lines = await client.get(f"{LETTERS}/export", params={"reason": reason})
     assert as_lines.headers["content-type"] == "application/jsonl"
     lines = [json.loads(line) for line in as_lines.text.splitlines()]
@@ -164,7 +167,8 @@ async def test_export_tells_all_of_it(client, known) -> None:
     rows = list(csv.DictReader(io.StringIO(as_table.text)))
     assert [row["dead_letter_id"] for row in rows] == ids
     # A spreadsheet would take it for a formula.
-    assert rows[0]["description"].startswith("'=HYPERLINK")
+    assert rows[0]["description"] == "'\n =1+1"
+    assert rows[1]["description"].startswith("'=HYPERLINK")
     empty = await client.get(f"{LETTERS}/export", params={"reason": "none such", "format": "csv"})
     assert empty.text.count("\n") == 1
     assert empty.text.startswith("dead_letter_id,state,")
@@ -304,3 +308,28 @@ class Served:
     async def __aexit__(self, *_: object) -> None:
         self._server.should_exit = True
         await self._task
+
+
+async def test_no_more_exports_at_once_than_there_are_seats(client, known) -> None:
+    await known()
+    answers = await asyncio.gather(*(client.get(f"{LETTERS}/export") for _ in range(12)))
+    refused = [one for one in answers if one.status_code == 503]
+    assert len(refused) == 12 - EXPORTS_MAX
+    assert {one.json()["type"].rpartition("/")[2] for one in refused} == {"too-many-streams"}
+    # The seats are free again.
+    assert (await client.get(f"{LETTERS}/export")).status_code == 200
+
+
+async def test_a_position_that_is_not_reached_yet_is_now(places, known) -> None:
+    reason = f"live-{uuid4()}"
+    # As after the database was replaced by another one.
+    ahead = {"Last-Event-ID": f"{10**17}.{uuid4()}"}
+    async with (
+        Served(make_app(places)) as base_url,
+        httpx.AsyncClient(base_url=base_url, headers=SUPPORT) as live,
+        live.stream("GET", f"{LETTERS}/live", params={"reason": reason}, headers=ahead, timeout=5) as stream,
+    ):
+        events = told(stream)
+        assert (await anext(events))["event"] == "ready"
+        event = await known(reason=reason)
+        assert (await anext(events))["data"]["dead_letter_id"] == str(letter_id(event))

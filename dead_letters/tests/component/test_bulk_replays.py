@@ -120,6 +120,9 @@ async def test_stops_when_the_canary_fails_and_begins_with_another_when_resumed(
     await sender.send(a_dead_letter(canary))
     stopped = await progress(bulk, state="stopped", failed=1, waiting=4)
     assert stopped["stop_reason"] == "a canary failed"
+    failed = (await client.get(f"{BULK}/{bulk['bulk_replay_id']}/items", params={"state": "failed"})).json()["items"]
+    assert [one["dead_letter_id"] for one in failed] == [str(letter_id(canary))]
+    assert "the drone is stuck" in failed[0]["note"]
     resumed = await client.post(f"{BULK}/{bulk['bulk_replay_id']}/resume", json={"why": "mended"})
     assert (resumed.status_code, resumed.json()["state"]) == (200, "running")
     second = (await replays(events, 2))[-1]
@@ -199,7 +202,7 @@ async def test_the_set_is_frozen_and_what_is_not_open_any_more_is_skipped(
     await progress(bulk, state="finished", handled=3, skipped=2, total=5)
     items = (await client.get(f"{BULK}/{bulk['bulk_replay_id']}/items", params={"state": "skipped"})).json()["items"]
     assert {one["dead_letter_id"]: one["note"] for one in items} == {
-        str(letter_id(events[1])): "the dead letter is discarded",
+        str(letter_id(events[1])): "the dead letter is discarded already",
         str(failure_id): "the body is no event: mend it first",
     }
     assert (await taken_in(letter_id(late)))["state"] == "open"
@@ -266,6 +269,7 @@ async def test_a_dry_run_changes_nothing(client, group, count) -> None:
         {"ids": ["no id"], "why": "x"},
         {"filter": {"reason": "there is none like that"}, "why": "x"},
         {"filter": {"colour": "red"}, "why": "x"},
+        {"filter": {"exception": ""}, "why": "x"},
         {"filter": {"exception": "nul \x00"}, "why": "x"},
         {"filter": {"state": "closed"}, "why": "x"},
         {"filter": {}, "why": ""},
@@ -274,6 +278,7 @@ async def test_a_dry_run_changes_nothing(client, group, count) -> None:
 )
 @pytest.mark.parametrize("path", [BULK, "/api/v1/discards"])
 async def test_a_selection_that_makes_no_sense_leaves_nothing_behind(client, group, count, path, body) -> None:
+    await group(1)
     before = await count("bulk_replay"), await count("bulk_item"), await count("audit_entry")
     answer = await client.post(path, json=body)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), answer.text

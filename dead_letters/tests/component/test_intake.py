@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import UUID, uuid4
 
 import aio_pika
 import asyncpg
@@ -100,6 +101,18 @@ async def test_undecodable_is_a_dead_letter_of_its_own(sender, taken_in) -> None
     )  # fmt: skip
     assert found["body"] == '{"broken": '
     assert found["headers"]["some"] == "header"
+
+
+async def test_what_is_no_event_and_was_set_aside_twice_is_one_dead_letter(sender, taken_in, count) -> None:
+    message_id = str(uuid4())
+    letters = [a_dead_letter(Undecodable(b"{", JSON, {}, "DecodeError", message_id), reason="malformed") for _ in "ab"]
+    failure_id = letters[0].properties.headers["deadletter_id"]
+    for letter in letters:
+        await sender.send(letter)
+    later = await sender.send(a_dead_letter(Undecodable(b"[", JSON, {}, "DecodeError"), reason="malformed"))
+    await taken_in(later)
+    assert (await taken_in(failure_id))["failures"] == 1
+    assert await count("failure", "dead_letter_id = $1", UUID(failure_id)) == 1
 
 
 async def test_what_the_broker_itself_set_aside_has_its_reason(broker, taken_in) -> None:

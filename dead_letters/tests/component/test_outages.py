@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import asyncpg
 import httpx
@@ -20,7 +21,7 @@ from local_stack.services import Service, ServiceProcess
 from shared_contracts.topology import SUBSCRIPTIONS
 from shared_runtime.envelope import Envelope
 from shared_runtime.migrate import migrate
-from shared_runtime.testing import Broker, eventually, running
+from shared_runtime.testing import PARTITIONS, Broker, Mailbox, eventually, running
 
 LETTERS = 300
 
@@ -151,6 +152,74 @@ async def test_nothing_is_lost_or_doubled_when_the_process_is_killed_again_and_a
         await survives(addresses, kill_often)
     finally:
         await asyncio.to_thread(process.stop)
+
+
+async def test_each_is_replayed_once_when_the_process_is_killed_in_the_middle_of_a_bulk_replay(
+    mortal, addresses
+) -> None:
+    events = [an_event() for _ in range(60)]
+    process = ServiceProcess(mortal, Service("dead_letters"))
+    await asyncio.to_thread(process.start)
+    async with (
+        Broker.connected(addresses.broker_url) as broker,
+        httpx.AsyncClient(base_url=process.base_url, headers=SUPPORT, timeout=10) as client,
+    ):
+        try:
+            mailbox = await Mailbox.of(broker, [REQUESTS.queue(partition) for partition in range(PARTITIONS)])
+            sender = Sender(broker)
+            ids = [await sender.fail(event) for event in events]
+
+            async def all_known() -> bool:
+                dry_run = {"ids": [str(one) for one in ids], "why": "look first", "dry_run": True}
+                answer = await client.post("/api/v1/bulkreplays", json=dry_run)
+                return answer.status_code == 200 and answer.json()["selected"] == len(ids)
+
+            await eventually(all_known)
+            order = {"ids": [str(one) for one in ids], "why": "try again", "canary": 0, "rate_per_s": 20}
+            bulk = (await client.post("/api/v1/bulkreplays", json=order)).json()
+
+            async def sent(number: int) -> bool:
+                return len(mailbox.events) >= number
+
+            for number in (10, 30):
+                await eventually(partial(sent, number))
+                await again(process, pause_s=0.1)
+
+            answered: set[object] = set()
+
+            async def is_finished() -> bool:
+                for replay in [one for one in mailbox.events if one.id not in answered]:
+                    answered.add(replay.id)
+                    await sender.answer(replay)
+                found = (await client.get(f"/api/v1/bulkreplays/{bulk['bulk_replay_id']}")).json()
+                return found["state"] == "finished" and found["handled"] == len(ids)
+
+            await eventually(is_finished, timeout_s=30)
+            # The mailbox counts an event once per epoch, as an inbox does.
+            assert sorted(one.id for one in mailbox.events) == sorted(event.id for event in events)
+            assert {one.attempt_epoch for one in mailbox.events} == {1}
+        finally:
+            await asyncio.to_thread(process.stop)
+
+
+async def test_who_follows_the_changes_does_not_delay_the_stop(mortal) -> None:
+    process = ServiceProcess(mortal, Service("dead_letters"))
+    await asyncio.to_thread(process.start)
+    clock = asyncio.get_running_loop()
+    async with httpx.AsyncClient(base_url=process.base_url, headers=SUPPORT, timeout=15) as client:
+        try:
+            async with client.stream("GET", "/api/v1/deadletters/live") as stream:
+                lines = stream.aiter_lines()
+                assert await anext(lines) == "event: ready"
+                begin = clock.time()
+                stopping = asyncio.create_task(asyncio.to_thread(process.stop))
+                # It ends in order, and not because the connection is cut off.
+                assert [line async for line in lines][-1] == ""
+                ended = clock.time()
+        finally:
+            await stopping
+    # The server cuts off after five seconds what has not ended by itself.
+    assert ended - begin < 4
 
 
 async def test_what_arrives_while_the_service_is_down_is_taken_in_later(addresses) -> None:

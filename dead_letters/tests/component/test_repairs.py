@@ -287,3 +287,20 @@ async def test_the_audit_cannot_be_changed(client, opened, database) -> None:
 
 def replayed_as(event: Envelope, epoch: int) -> Envelope:
     return msgspec.structs.replace(event, attempt_epoch=epoch)
+
+
+async def test_a_body_that_breaks_the_contract_is_told_of_and_changes_nothing(client, opened, taken_in) -> None:
+    event = await opened()
+    before = await taken_in(letter_id(event))
+    path = path_of(letter_id(event), "/body/check")
+    good = json.loads(bytes(event.data))
+    bad = good | {"package": good["package"] | {"weight_kg": -1}}
+    assert (await client.post(path, json={"body": json.dumps(good)})).json() == {"violations": []}
+    answer = await client.post(path, json={"body": json.dumps(bad)})
+    assert answer.status_code == 200
+    (violation,) = answer.json()["violations"]
+    assert violation.startswith("package.weight_kg: ")
+    assert len((await client.post(path, json={"body": "{"})).json()["violations"]) == 1
+    assert (await client.post(path, json={})).status_code == 422
+    assert (await client.post(path_of(uuid4(), "/body/check"), json={"body": "{}"})).status_code == 404
+    assert await taken_in(letter_id(event)) == before

@@ -116,9 +116,9 @@ def test_an_item_fails_with_the_first_event_that_does_and_is_handled_with_the_la
     handled = decide_item(item, ReplayState.HANDLED, is_last=True)
     assert handled is not None
     assert handled.state is ItemState.HANDLED
-    failed = decide_item(item, ReplayState.FAILED, is_last=False)
+    failed = decide_item(item, ReplayState.FAILED, is_last=False, cause="the drone is stuck")
     assert failed is not None
-    assert failed.state is ItemState.FAILED
+    assert (failed.state, failed.note) == (ItemState.FAILED, "the drone is stuck")
     assert decide_item(failed, ReplayState.HANDLED, is_last=True) is None
 
 

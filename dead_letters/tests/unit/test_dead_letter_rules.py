@@ -22,9 +22,11 @@ from dead_letters.domain.dead_letter import (
     decide_arrival,
     decide_discard,
     decide_edit,
+    decide_reopen,
     decide_replay,
     decide_restore,
 )
+from dead_letters.domain.limits import ANSWER_EXPECTED_S
 from dead_letters.domain.states import Form, ReplayState, State
 
 LATER = NOW + timedelta(minutes=5)
@@ -64,6 +66,7 @@ def test_only_an_open_one_is_replayed_discarded_or_edited() -> None:
                 with pytest.raises(Refused) as refused:
                     attempt()
                 assert (refused.value.objection, refused.value.facts) == (Objection.NOT_OPEN, {"state": state})
+                assert "already" in str(refused.value)
 
 
 def test_only_a_discarded_one_is_restored() -> None:
@@ -163,3 +166,47 @@ def test_the_audit_shows_no_body_and_no_description() -> None:
     assert "alice" not in str(facts)
     assert json.loads(str(facts))["state"] == "open"
     assert facts_of(None) is None
+
+
+def test_reopened_only_when_it_replays_and_no_answer_is_to_be_expected() -> None:
+    letter, _ = replayed()
+    with pytest.raises(Refused) as refused:
+        decide_reopen(letter, NOW + timedelta(seconds=ANSWER_EXPECTED_S - 1))
+    assert refused.value.objection is Objection.ANSWER_EXPECTED
+    assert decide_reopen(letter, NOW + timedelta(seconds=ANSWER_EXPECTED_S)).state is State.OPEN
+    for state in set(State) - {State.REPLAYING}:
+        with pytest.raises(Refused) as refused:
+            decide_reopen(replace(letter, state=state), NOW + timedelta(days=1))
+        assert refused.value.objection is Objection.NOT_REPLAYING
+
+
+def test_reopened_it_is_replayed_in_the_same_epoch_until_there_is_an_answer() -> None:
+    letter, replay = replayed()
+    again, (second,) = decide_replay(
+        reopened(letter), [replace(destination(), message_id=replay.message_id)], SAM, LATER
+    )
+    assert (again.attempt_epoch, second.replay_id) == (1, replay.replay_id)
+    failed = decide_arrival(reopened(letter), a_failure(letter, attempt_epoch=1), an_origin(), LATER)
+    assert (failed.state, failed.unanswered) == (State.OPEN, 0)
+    assert decide_replay(failed, [destination(2)], SAM, LATER)[0].attempt_epoch == 2
+
+
+def test_what_is_not_answered_is_not_edited() -> None:
+    letter = reopened(replayed()[0])
+    with pytest.raises(Refused) as refused:
+        decide_edit(letter, a_version(letter), 0, LATER)
+    assert refused.value.objection is Objection.REPLAY_UNANSWERED
+
+
+def test_a_late_answer_resolves_what_was_reopened_or_discarded_meanwhile() -> None:
+    letter, replay = replayed()
+    for one in (reopened(letter), decide_discard(reopened(letter), LATER)):
+        decision = decide_answer(one, replay, ReplayState.HANDLED, LATER)
+        assert decision is not None
+        assert (decision[0].state, decision[0].unanswered) == (State.RESOLVED, 0)
+        failed = decide_arrival(one, a_failure(letter, attempt_epoch=1), an_origin(), LATER)
+        assert (failed.state, failed.is_parked) == (State.OPEN, True)
+
+
+def reopened(letter: DeadLetter) -> DeadLetter:
+    return decide_reopen(letter, NOW + timedelta(seconds=ANSWER_EXPECTED_S))

@@ -29,10 +29,23 @@ def claim(folder: StackFolder) -> ManagedProcess:
         return start_guardian(folder)
 
 
-def release(folder: StackFolder, guardian: ManagedProcess) -> None:
-    """End the ownership; what runs in the folder goes on without an owner."""
-    folder.owner.unlink(missing_ok=True)
-    guardian.kill()
+def is_owner(folder: StackFolder) -> bool:
+    """Whether the calling process is responsible for the folder."""
+    owner = _owner(folder)
+    return owner is not None and (owner.pid, owner.start) == (os.getpid(), process_start(os.getpid()))
+
+
+def release(folder: StackFolder, guardian: ManagedProcess | None) -> None:
+    """End the calling process's ownership; what runs in the folder goes on without an owner.
+
+    `guardian` is what `claim` returned, None when it was interrupted before it could.
+    """
+    if guardian is None and is_owner(folder) and (record := read_record(folder, GUARDIAN)) is not None:
+        guardian = ManagedProcess(folder, record)
+    if is_owner(folder):
+        folder.owner.unlink(missing_ok=True)
+    if guardian is not None:
+        guardian.kill()
 
 
 def _require_unused(folder: StackFolder) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from local_stack.errors import AlreadyUpError
 from local_stack.folder import StackFolder
 from local_stack.guardian import end_everything
-from local_stack.ownership import claim, release
+from local_stack.ownership import claim, is_owner, release
 from local_stack.postgres import PostgresServer
 from local_stack.processes import ManagedProcess
 from local_stack.rabbitmq import RabbitServer
@@ -40,11 +41,14 @@ class LocalServers:
 
         Raises AlreadyUpError when another stack runs in the data folder, StackError when one of them does not start.
         """
-        self.claim()
         try:
+            self.claim()
             self.together(self.start_postgres, self.rabbitmq.start)
+        except AlreadyUpError:
+            raise
         except BaseException:
-            self.stop()
+            if self.is_claimed:
+                self.stop()
             raise
 
     def stop(self) -> None:
@@ -59,11 +63,15 @@ class LocalServers:
         """Take the data folder, before anything is started in it. Raises AlreadyUpError when a stack runs there."""
         self._guardian = claim(self.folder)
 
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the data folder is the calling process's, also when `claim` was interrupted."""
+        return is_owner(self.folder)
+
     def detach(self) -> None:
         """Let everything outlive the calling process, until somebody stops it by the data folder."""
-        if self._guardian is not None:
-            release(self.folder, self._guardian)
-            self._guardian = None
+        release(self.folder, self._guardian)
+        self._guardian = None
 
     def adopt(self) -> None:
         """Take over what another process started in this data folder and detached."""

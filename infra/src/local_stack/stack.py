@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local_stack.errors import StackError
+from local_stack.errors import AlreadyUpError, StackError
 from local_stack.fleet import FleetProcess
 from local_stack.migrations import migrate_services
 from local_stack.part import Part
@@ -65,8 +65,8 @@ class LocalStack:
         log) when a port is taken or a part does not start.
         """
         self.folder.create()
-        self.servers.claim()
         try:
+            self.servers.claim()
             if (management_port := self.servers.rabbitmq.management_port) is not None:
                 require_free(management_port, f"the management pages of {RABBITMQ}")
             for service in self._services.values():
@@ -75,8 +75,11 @@ class LocalStack:
             self.servers.together(*(service.start for service in self._services.values()))
             if self._fleet is not None:
                 self._fleet.start()
+        except AlreadyUpError:
+            raise
         except BaseException:
-            self.stop()
+            if self.servers.is_claimed:
+                self.stop()
             raise
 
     def stop(self) -> None:

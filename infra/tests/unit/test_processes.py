@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from local_stack import ownership
 from local_stack.errors import AlreadyUpError, ProcessDiedError
 from local_stack.folder import StackFolder
 from local_stack.guardian import end_everything, start_guardian
@@ -16,6 +18,7 @@ from local_stack.process_table import family_of, is_paused, process_start
 from local_stack.processes import ManagedProcess, spawn
 from local_stack.records import ProcessRecord, read_record, read_records, write_record
 from local_stack.servers import LocalServers
+from local_stack.stack import LocalStack
 
 DEADLINE_S = 10.0
 WITH_CHILD = ("sh", "-c", "sleep 1000 & echo started; wait")
@@ -172,6 +175,38 @@ def test_folder_of_a_living_owner_is_refused_before_anything_runs_in_it(folder: 
         LocalServers(folder.root).claim()
     first.stop()
     assert read_records(folder) == []
+
+
+@pytest.mark.parametrize("kind", [LocalServers, LocalStack])
+def test_start_that_is_interrupted_when_the_guardian_is_there_leaves_nothing(
+    folder: StackFolder, monkeypatch: pytest.MonkeyPatch, kind: Callable[[Path], LocalServers | LocalStack]
+) -> None:
+    guardians: list[ManagedProcess] = []
+
+    def interrupted(folder: StackFolder) -> ManagedProcess:
+        guardians.append(start_guardian(folder))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ownership, "start_guardian", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        kind(folder.root).start()
+    assert [process_start(guardian.record.pid) for guardian in guardians] == [None]
+    assert read_records(folder) == []
+    assert not folder.owner.exists()
+    for guardian in guardians:
+        guardian.collect()
+
+
+def test_start_where_another_stack_runs_leaves_that_one_alone(folder: StackFolder) -> None:
+    first = LocalServers(folder.root)
+    first.claim()
+    try:
+        for kind in (LocalServers, LocalStack):
+            with pytest.raises(AlreadyUpError):
+                kind(folder.root).start()
+        assert [record.is_running for record in read_records(folder)] == [True]
+    finally:
+        first.detach()
 
 
 def test_folder_of_a_killed_owner_can_be_claimed_at_once(folder: StackFolder) -> None:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from uuid import UUID, uuid5
 
 from shared_runtime.envelope import JSON, Envelope, Undecodable, headers_of, new_id
 from shared_runtime.errors import DeadLetterReason, PermanentError, text_of
@@ -19,6 +20,7 @@ RUNTIME = "shared_runtime"
 LIBRARIES = {"asyncpg", "msgspec", "opentelemetry", "pydantic", "tenacity"}
 """Packages that the runtime calls and that are not a service's own."""
 EXCHANGE = "dead-letters"
+_NAMESPACE = UUID("6f0c1f5e-7c3a-4a39-9a52-3f2f0d1c8b74")
 PREFIX = "deadletter_"
 MAX_DESCRIPTION_CHARACTERS = 1_000
 MAX_STACK_CHARACTERS = 8_000
@@ -81,7 +83,7 @@ def dead_letter(
 
     `is_parked` says that the rest of its session waits for it.
     """
-    identifier = new_id()
+    identifier = failure_id = new_id()
     if isinstance(message, Envelope):
         body, content_type = bytes(message.data), JSON
         headers = headers_of(message)
@@ -89,9 +91,10 @@ def dead_letter(
     else:
         body, content_type = message.body, message.content_type
         headers = _as_they_came(message.headers)
-        message_id, session = str(identifier), ""
+        failure_id = _id_of_undecodable(message, subscription) or failure_id
+        message_id, session = str(failure_id), ""
     headers |= {
-        PREFIX + "id": str(identifier),
+        PREFIX + "id": str(failure_id),
         PREFIX + "service": service,
         PREFIX + "subscription": subscription,
         PREFIX + "reason": reason,
@@ -112,6 +115,16 @@ def dead_letter(
         body,
         frozenset({session}) if session else frozenset(),
     )
+
+
+def _id_of_undecodable(message: Undecodable, subscription: str) -> UUID | None:
+    """The same when the message is delivered once more: there is no inbox for what is no event.
+
+    None for one without a name, which nothing tells from another with the same bytes.
+    """
+    if not message.message_id:
+        return None
+    return uuid5(_NAMESPACE, f"{subscription}/{message.message_id}/{hashlib.sha256(message.body).hexdigest()}")
 
 
 def _stack(error: BaseException | None) -> str:

@@ -25,27 +25,25 @@ class DeadLetterLimit:
         self._left = float(per_minute)
         self._filled_at = clock()
         self._is_paused = False
-        PAUSED.labels(subscription).set(0)
+        self._why_paused = f"paused: more than {per_minute} dead letters per minute"
+        PAUSED.labels(subscription).set_function(lambda: self.trouble is not None)
 
     @property
     def trouble(self) -> str | None:
         """Why the subscription takes nothing at the moment."""
-        if not self._is_paused:
-            return None
-        return f"paused: more than {self._per_minute} dead letters per minute"
+        self._fill()
+        return self._why_paused if self._is_paused else None
 
     def require(self, dead_letters: int) -> None:
         """Raises SubscriptionPaused when there may not be so many more now."""
-        if dead_letters == 0:
+        left = self._fill()
+        if dead_letters == 0 or dead_letters <= left:
             return
-        if dead_letters <= self._fill():
-            self._pause(False)
-        elif dead_letters == 1:
+        if dead_letters == 1:
             self._pause(True)
-            raise SubscriptionPaused(self.trouble)
-        else:
-            # Some of them may be allowed: the batch is divided until it shows which.
-            raise SubscriptionPaused(f"{dead_letters} dead letters at once are over the limit")
+            raise SubscriptionPaused(self._why_paused)
+        # Some of them may be allowed: the batch is divided until it shows which.
+        raise SubscriptionPaused(f"{dead_letters} dead letters at once are over the limit")
 
     def take(self, dead_letters: int) -> None:
         """So many more were committed."""
@@ -55,6 +53,9 @@ class DeadLetterLimit:
         now = self._clock()
         self._left = min(self._per_minute, self._left + (now - self._filled_at) * self._per_minute / 60)
         self._filled_at = now
+        if self._left >= 1:
+            # What was stopped may succeed at last, or elsewhere: no other dead letter need come to say so.
+            self._pause(False)
         return self._left
 
     def _pause(self, is_paused: bool) -> None:
@@ -63,4 +64,3 @@ class DeadLetterLimit:
         elif self._is_paused and not is_paused:
             log.info("subscription_goes_on", subscription=self._subscription)
         self._is_paused = is_paused
-        PAUSED.labels(self._subscription).set(is_paused)

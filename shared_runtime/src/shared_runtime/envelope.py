@@ -75,6 +75,8 @@ class Undecodable(msgspec.Struct, frozen=True):
     content_type: str
     headers: Mapping[str, Any]
     error: str
+    message_id: str = ""
+    """The name that its publisher gave it, empty when there is none."""
 
 
 class Incoming(msgspec.Struct, frozen=True):
@@ -83,6 +85,8 @@ class Incoming(msgspec.Struct, frozen=True):
     body: bytes
     content_type: str
     headers: Mapping[str, Any]
+    message_id: str = ""
+    """The name that its publisher gave it, empty when there is none."""
 
 
 _batch_decoder = msgspec.json.Decoder(list[Envelope])
@@ -122,11 +126,17 @@ def _decode_elements(incoming: Incoming) -> list[Envelope | Undecodable]:
         elements = _elements_decoder.decode(incoming.body)
     except Exception as error:
         return [_undecodable(incoming, error)]
-    return [event for element in elements for event in decode(Incoming(bytes(element), STRUCTURED, incoming.headers))]
+    name = incoming.message_id
+    return [
+        event
+        for position, element in enumerate(elements)
+        for event in decode(Incoming(bytes(element), STRUCTURED, incoming.headers, name and f"{name}/{position}"))
+    ]
 
 
 def _undecodable(incoming: Incoming, error: Exception) -> Undecodable:
-    return Undecodable(incoming.body, incoming.content_type, incoming.headers, f"{type(error).__name__}: {error}")
+    text = f"{type(error).__name__}: {error}"
+    return Undecodable(incoming.body, incoming.content_type, incoming.headers, text, incoming.message_id)
 
 
 def headers_of(envelope: Envelope) -> dict[str, Any]:

@@ -5,6 +5,7 @@ A session whose head was dead-lettered is parked: nothing of it is tried until t
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -95,7 +96,7 @@ SELECT position, subscription, attributes, data, attempts, begun, first_failed_a
 FROM held_message
 WHERE subscription = $1 AND session_id = $2 ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED
 """
-_LOCK = "SELECT position FROM held_message WHERE position = $1 FOR UPDATE"
+_LOCK = "SELECT attempts, attributes FROM held_message WHERE position = $1 AND NOT is_parked FOR UPDATE"
 _FIRST = """
 SELECT min(position) FROM held_message WHERE subscription = $1 AND session_id = $2
 """
@@ -103,7 +104,7 @@ _BEGIN = """
 UPDATE held_message SET begun = begun + 1, due_at = now() + make_interval(secs => $2) WHERE position = $1
 """
 _GIVE_BACK = """
-UPDATE held_message SET begun = begun - 1, due_at = now() + make_interval(secs => $2) WHERE position = $1
+UPDATE held_message SET begun = greatest(begun - 1, 0), due_at = now() + make_interval(secs => $2) WHERE position = $1
 """
 _PARK = """
 UPDATE held_message
@@ -123,9 +124,7 @@ _DISCARD = """
 DELETE FROM held_message WHERE message_id = ANY($2::uuid[]) AND subscription = $1 AND is_parked
 """
 _OF_SESSION = """
-SELECT position, subscription, message_id, attributes::jsonb ->> 'cloudEvents_type' AS type,
-       coalesce((attributes::jsonb ->> 'cloudEvents_attemptepoch')::integer, 0) AS attempt_epoch,
-       attempts, first_failed_at, error, due_at, is_parked
+SELECT position, subscription, message_id, attributes, attempts, first_failed_at, error, due_at, is_parked
 FROM held_message WHERE session_id = $1 ORDER BY subscription, position LIMIT $2
 """
 _END = "UPDATE held_message SET begun = greatest(begun - 1, 0) WHERE position = $1"
@@ -140,6 +139,9 @@ INSERT INTO crash_suspect (subscription, message_id, attempts, last_attempt_at) 
 ON CONFLICT (subscription, message_id) DO UPDATE
 SET attempts = crash_suspect.attempts + 1, last_attempt_at = excluded.last_attempt_at
 RETURNING attempts
+"""
+_GIVE_BACK_SUSPECT = """
+UPDATE crash_suspect SET attempts = attempts - 1 WHERE subscription = $1 AND message_id = $2
 """
 
 
@@ -186,8 +188,17 @@ async def head(connection: asyncpg.Connection, subscription: str, session_id: st
 
 
 async def lock(connection: asyncpg.Connection, message: HeldMessage) -> bool:
-    """Wait for whoever looks at the message at the moment. Returns whether it is still there."""
-    return await connection.fetchval(_LOCK, message.position) is not None
+    """Wait for whoever looks at the message at the moment. Returns whether it is still as it was.
+
+    Another process deals with it when the attempt that began here takes longer than its lease to get this far.
+    """
+    record = await connection.fetchrow(_LOCK, message.position)
+    # What is dead-lettered keeps its row, and a replay takes it over: the position alone does not tell the message.
+    return (
+        record is not None
+        and record["attempts"] == message.attempts
+        and _without_data(record["attributes"]).attempt_epoch == message.envelope.attempt_epoch
+    )
 
 
 async def begin(connection: asyncpg.Connection, message: HeldMessage, lease_s: float) -> None:
@@ -241,13 +252,24 @@ async def discard(connection: asyncpg.Connection, subscription: str, message_ids
     await connection.execute(_DISCARD, subscription, message_ids)
 
 
-async def of_session(connection: asyncpg.Connection, session_id: str, *, limit: int) -> list[asyncpg.Record]:
+async def of_session(connection: asyncpg.Connection, session_id: str, *, limit: int) -> list[dict[str, Any]]:
     """What waits of one session, by subscription and in order, without the data, which may be personal."""
-    return await connection.fetch(_OF_SESSION, session_id, limit)
+    records = await connection.fetch(_OF_SESSION, session_id, limit)
+    found = []
+    for record in records:
+        columns = dict(record)
+        envelope = _without_data(columns.pop("attributes"))
+        found.append(columns | {"type": envelope.type, "attempt_epoch": envelope.attempt_epoch})
+    return found
+
+
+def _without_data(attributes: str) -> Envelope:
+    # Not read by the database: its JSON has no NUL, and an attribute may.
+    return envelope_of_headers(msgspec.json.decode(attributes), b"null")
 
 
 async def count(connection: asyncpg.Connection) -> tuple[int, int]:
-    """How many messages are held, and how many sessions of a subscription wait for support."""
+    """How many messages are held, and how many of them wait for support."""
     record = await connection.fetchrow("SELECT count(*), count(*) FILTER (WHERE is_parked) FROM held_message")
     assert record is not None  # noqa: S101 - an aggregate without GROUP BY has one row
     return record[0], record[1]
@@ -257,6 +279,11 @@ async def count_suspect(connection: asyncpg.Connection, subscription: str, messa
     """Note that an attempt begins which may kill the process. Returns how many began and did not end."""
     attempts: int = await connection.fetchval(_SUSPECT, subscription, message_id)
     return attempts
+
+
+async def give_back_suspect(connection: asyncpg.Connection, subscription: str, message_id: UUID) -> None:
+    """The attempt that began shall not count: the process lives, and the message waits."""
+    await connection.execute(_GIVE_BACK_SUSPECT, subscription, message_id)
 
 
 async def clear_suspect(connection: asyncpg.Connection, subscription: str, message_id: UUID) -> None:

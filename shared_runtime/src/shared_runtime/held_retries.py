@@ -17,6 +17,8 @@ from shared_runtime.retry import pause_before_next_attempt_s
 
 POLL_INTERVAL_S = 0.2
 SESSIONS_PER_POLL = 100
+MESSAGES_PER_TURN = 100
+"""Of one session, before the others have theirs: one that waited for support may have thousands, and get more."""
 LEASE_S = 30.0
 """When the process dies during an attempt, the next one is this much later."""
 WHILE_PAUSED_S = 1.0
@@ -115,10 +117,10 @@ class HeldRetries:
                 await asyncio.sleep(max(POLL_INTERVAL_S, 5 * look_s))
 
     async def _retry(self, subscription: SubscriptionSource, session_id: str) -> int:
-        """Try the messages of the session until one has to wait. Returns how many were tried."""
+        """Try the messages of the session until one has to wait, or others have waited. Returns how many were tried."""
         attempts = 0
         goes_on = True
-        while goes_on and not self._is_stopping:
+        while goes_on and attempts < MESSAGES_PER_TURN and not self._is_stopping:
             async with self._processor.counted_attempt:
                 head = await self._begin(subscription, session_id)
                 goes_on = head is not None and await self._attempt(subscription, head, crash_of(head.begun))

@@ -169,8 +169,8 @@ def _read(message: AbstractIncomingMessage) -> list[Envelope | Undecodable]:
     content_type = message.content_type or ""
     if len(message.body) > MAX_MESSAGE_BYTES:
         error = f"{len(message.body)} bytes, at most {MAX_MESSAGE_BYTES} are accepted"
-        return [Undecodable(message.body, content_type, message.headers, error)]
-    return decode(Incoming(message.body, content_type, message.headers))
+        return [Undecodable(message.body, content_type, message.headers, error, str(message.message_id or ""))]
+    return decode(Incoming(message.body, content_type, message.headers, str(message.message_id or "")))
 
 
 def _is_ordinary(event: Event) -> bool:

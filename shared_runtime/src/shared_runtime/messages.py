@@ -235,16 +235,25 @@ class MessageProcessor:
                 async with self._processor.database.transaction() as connection:
                     attempts = await held.count_suspect(connection, self._source.name, envelope.id)
                 self._crashes[envelope.id] = attempts - 1
-            crashes = self._crashes[envelope.id]
-            crash = crash_of(crashes)
-            if crash is not None:
-                job = Job(envelope, error=crash, attempts=crashes)
-                await self._processor.run_isolating([job], self._source, self._refused)
-            else:
-                await self.process([envelope])
+            try:
+                await self._handle_suspect(envelope, self._crashes[envelope.id])
+            except SubscriptionPaused:
+                # It may wait for long, and the process be stopped meanwhile, again and again.
+                async with self._processor.database.transaction() as connection:
+                    await held.give_back_suspect(connection, self._source.name, envelope.id)
+                del self._crashes[envelope.id]
+                raise
             async with self._processor.database.transaction() as connection:
                 await held.clear_suspect(connection, self._source.name, envelope.id)
             del self._crashes[envelope.id]
+
+    async def _handle_suspect(self, envelope: Envelope, crashes: int) -> None:
+        crash = crash_of(crashes)
+        if crash is None:
+            await self.process([envelope])
+        else:
+            job = Job(envelope, error=crash, attempts=crashes)
+            await self._processor.run_isolating([job], self._source, self._refused)
 
     async def _refused(self, job: Job, error: BaseException) -> None:
         """The database refused what this one job wanted to save: hold or dead-letter it without running it."""

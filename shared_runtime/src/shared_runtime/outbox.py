@@ -29,6 +29,9 @@ MAX_EVENTS_PER_MESSAGE = 500
 MAX_DATA_BYTES_PER_MESSAGE = 256 * 1024
 """Well under the 1 MiB that consumers accept, and small enough that a consumer may prefetch several. A larger event
 travels alone."""
+MAX_OTHERS = 2_000
+"""When other processes have more unconfirmed messages than this, nobody looks which sessions they are of: during an
+outage of the broker there are more with every commit, and every commit would look through all of them."""
 SESSION_HEADER = HEADER_PREFIX + "sessionid"
 
 
@@ -184,15 +187,19 @@ WITH added AS (
          WITH ORDINALITY AS message (id, exchange, routing_key, properties, body, sessions, place)
     ORDER BY place
 )
-SELECT EXISTS (
-    SELECT FROM outbox, unnest(sessions) AS session
-    WHERE (owner < $7 OR owner > $7) AND session = ANY($8::integer[])
-)
+SELECT count(*) > $9 OR coalesce(bool_or(sessions && $8::integer[]), false)
+FROM (SELECT sessions FROM outbox WHERE owner < $7 OR owner > $7 LIMIT $9 + 1) AS other
 """
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::uuid[])"
+# Whatever stands before an old row is old as well, although its transaction may have begun later. So is a row of the
+# future: the clock has been set back since.
 _OLDEST = """
 SELECT id, exchange, routing_key, properties, body FROM outbox
-WHERE created_at <= now() - make_interval(secs => $1) AND NOT id = ANY($3::uuid[])
+WHERE position <= (
+    SELECT max(position) FROM outbox
+    WHERE created_at <= statement_timestamp() - make_interval(secs => $1)
+       OR created_at > statement_timestamp() + make_interval(secs => $1)
+) AND NOT id = ANY($3::uuid[])
 ORDER BY position LIMIT $2
 """
 _DEPTH = "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox"
@@ -201,8 +208,8 @@ _DEPTH = "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)),
 async def insert(connection: asyncpg.Connection, messages: Sequence[Outgoing], owner: int) -> bool:
     """Add the messages to the transaction, as those of the process `owner`.
 
-    Returns whether another process has messages of the same sessions that are not confirmed: they are to be published
-    first, by whomever.
+    Returns whether another process has, or may have, messages of the same sessions that are not confirmed: they are to
+    be published first, by whomever.
     """
     hashes = [sorted({hash_of(session) for session in message.sessions}) for message in messages]
     is_behind: bool = await connection.fetchval(
@@ -215,6 +222,7 @@ async def insert(connection: asyncpg.Connection, messages: Sequence[Outgoing], o
         ["{" + ",".join(map(str, some)) + "}" for some in hashes],
         owner,
         list({one for some in hashes for one in some}),
+        MAX_OTHERS,
     )
     return is_behind
 

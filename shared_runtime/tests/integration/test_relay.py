@@ -4,14 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
+from asyncpg.transaction import Transaction
 from journal_service.messages import NOTES, Entry, Misdirected, Noted, Unheard
 from sites import Site, World, a_session, entries
 
 from shared_contracts.topology import PARTITIONS
-from shared_runtime import relay
+from shared_runtime import outbox, relay
+from shared_runtime.envelope import utc_now
+from shared_runtime.errors import DatabaseUnavailable
+from shared_runtime.outbox import pack
 from shared_runtime.partition import partition_of
+from shared_runtime.processor import Source
 from shared_runtime.testing import eventually, running
+from shared_runtime.unit_of_work import Publication
 
 UNREACHABLE = "amqp://nobody:nothing@127.0.0.1:1/"
 
@@ -195,6 +202,118 @@ async def test_two_living_processes_keep_the_order_of_a_session(own_site: Site) 
             assert {answer.status_code for answer in answers} == {201}
         await asyncio.gather(*(world.has(session, *range(20)) for session in sessions))
         await all_is_published(world)
+
+
+async def test_what_was_left_behind_is_found_after_the_databases_clock_was_set_back(own_site: Site) -> None:
+    sessions = [a_session() for _ in range(5)]
+    async with World.around(own_site) as world:
+        isolated = own_site.app(broker_url=UNREACHABLE, stop_timeout_s=0.5)
+        async with running(isolated, wait_ready=False) as client:
+            for session in sessions:
+                await client.post(f"/api/v1/journals/{session}", json={"number": 1})
+        await world.database.execute("UPDATE outbox SET created_at = created_at + interval '1 hour'")
+        first, *rest = sessions
+        await world.send(*entries(first, [2]))
+        await world.has(first, 1, 2)
+        await asyncio.gather(*(world.has(session, 1) for session in rest))
+        await all_is_published(world)
+
+
+async def test_what_stands_before_an_old_message_is_read_with_it(world: World) -> None:
+    """The transaction of the second began first, and had to wait for the one of the first."""
+    ages_s = [5, 11, 3]
+    async with world.database.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(
+            "INSERT INTO outbox (id, exchange, routing_key, properties, body, created_at) "
+            "SELECT gen_random_uuid(), '', age_s::text, $2, '', now() - make_interval(secs => age_s) "
+            "FROM unnest($1::integer[]) AS age_s",
+            ages_s,
+            '{"content_type": "application/json", "message_id": "1"}',
+        )
+        old = await outbox.oldest(connection, older_than_s=10, limit=10, but=())
+        everything = await outbox.oldest(connection, older_than_s=0, limit=10, but=())
+        await transaction.rollback()
+    assert [message.routing_key for message in old] == ["5", "11"]
+    assert [message.routing_key for message in everything] == ["5", "11", "3"]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_what_many_messages_of_other_processes_are_about_is_not_asked(world: World, more: int) -> None:
+    """It would take longer with every commit of an outage. They are taken to be of the same sessions."""
+    async with world.database.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(
+            "INSERT INTO outbox (id, owner, exchange, routing_key, properties, body, created_at) "
+            "SELECT gen_random_uuid(), 1, '', '', '', '', now() FROM generate_series(1, $1)",
+            outbox.MAX_OTHERS + more,
+        )
+        assert await outbox.insert(connection, [], owner=2) is bool(more)
+        await transaction.rollback()
+
+
+async def test_what_follows_a_commit_that_comes_after_all_waits_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection broke, and the server still commits when the table has been looked through."""
+    session = a_session()
+    publisher, processor = world.service.relay, world.service.processor
+    cause, late = processor.envelope_for("late"), Noted(session=session, number=1)
+    events = pack([processor.routed(Publication(late), cause, None, utc_now())])
+    async with world.database.acquire() as connection, connection.transaction():
+        await outbox.insert(connection, events, publisher.owner)
+        transaction = world.service.database.transaction
+
+        @asynccontextmanager
+        async def breaks(*_: object) -> AsyncIterator[asyncpg.Connection]:
+            monkeypatch.setattr(world.service.database, "transaction", transaction)
+            raise DatabaseUnavailable("no answer")
+            yield connection
+
+        monkeypatch.setattr(world.service.database, "transaction", breaks)
+        with pytest.raises(DatabaseUnavailable):
+            await processor.run([], Source())
+
+        async def has_looked() -> bool:
+            return not publisher._is_behind
+
+        await eventually(has_looked)
+    await world.send(*entries(session, [2]))
+
+    async def all_heard() -> bool:
+        return len(await world.heard(session)) == 2
+
+    await eventually(all_heard, timeout_s=30)
+    assert await world.heard(session) == [1, 2]
+
+
+async def test_a_commit_that_is_answered_late_is_not_overtaken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A packet was lost, of one connection, while the others of the same process go on."""
+    session = a_session()
+    is_answered = asyncio.Event()
+    commit = Transaction.commit
+
+    async def commit_with_late_answer(transaction: Transaction) -> None:
+        query = "SELECT numbers FROM journal WHERE session = $1"
+        has_saved = await transaction._connection.fetchval(query, session) == "1," and not await is_committed()
+        await commit(transaction)
+        if has_saved:
+            await is_answered.wait()
+
+    async def is_committed() -> bool:
+        return await world.numbers(session) == ["1"]
+
+    monkeypatch.setattr(Transaction, "commit", commit_with_late_answer)
+    first = asyncio.create_task(world.http.post(f"/api/v1/journals/{session}", json={"number": 1}))
+    await eventually(is_committed)
+    await world.send(*entries(session, [2]))
+    await world.has(session, 1, 2)
+    is_answered.set()
+    assert (await first).status_code == 201
+    await world.has(session, 1, 2)
+    await all_is_published(world)
 
 
 async def test_a_lost_connection_costs_the_publisher_nothing_but_time(world: World) -> None:

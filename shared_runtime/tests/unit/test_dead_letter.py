@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, stop_after_attempt
 
 from shared_runtime.consumer import Consumer, Loader, Registration
 from shared_runtime.dead_letter import EXCHANGE, dead_letter, fingerprint_of, reason_and_description_of
-from shared_runtime.envelope import JSON, Envelope, Incoming, Undecodable, decode, headers_of
+from shared_runtime.envelope import BATCH, JSON, Envelope, Incoming, Undecodable, decode, headers_of
 from shared_runtime.errors import PermanentError, TransientError
 from shared_runtime.outbox import Outgoing
 from shared_runtime.processor import Job, Processor
@@ -88,6 +88,23 @@ def test_what_is_no_event_keeps_its_bytes(body: bytes, headers: dict[str, object
     assert letter.properties.headers.keys() >= headers.keys()
     # It is kept in the outbox as JSON.
     assert msgspec.json.decode(msgspec.json.encode(letter.properties)) is not None
+
+
+def test_what_is_no_event_is_the_same_dead_letter_when_it_is_delivered_once_more() -> None:
+    def name_of(body: bytes, message_id: str) -> str:
+        return str(set_aside(Undecodable(body, JSON, {}, "no JSON", message_id)).properties.headers["deadletter_id"])
+
+    assert name_of(b"{", "7") == name_of(b"{", "7")
+    # Another message, of a publisher that counts from 1 again or gives no names.
+    assert len({name_of(b"{", "7"), name_of(b"{", "8"), name_of(b"[", "7"), name_of(b"{", ""), name_of(b"{", "")}) == 5
+    # Each is a row of its own: the first may not have been published when the second comes.
+    assert len({set_aside(Undecodable(b"{", JSON, {}, "no JSON", "7")).id for _ in range(2)}) == 2
+
+
+def test_pieces_of_a_batch_are_different_dead_letters() -> None:
+    pieces = decode(Incoming(b"[{}, {}, 7]", BATCH, {}, "batch"))
+    names = {set_aside(piece).properties.headers["deadletter_id"] for piece in pieces}
+    assert len(names) == 3
 
 
 @pytest.mark.parametrize(

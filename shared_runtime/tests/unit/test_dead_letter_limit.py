@@ -1,6 +1,7 @@
 """A subscription may dead-letter so many messages a minute."""
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shared_runtime.dead_letter_limit import DeadLetterLimit
 from shared_runtime.errors import SubscriptionPaused
@@ -63,3 +64,14 @@ def test_good_messages_neither_pause_nor_resume(limit: DeadLetterLimit) -> None:
         limit.require(1)
     limit.require(0)
     assert limit.trouble is not None
+
+
+def test_it_is_paused_no_longer_than_the_limit_says(limit: DeadLetterLimit, clock: Clock) -> None:
+    """What was to be dead-lettered is handled after all, so that no other dead letter comes."""
+    limit.take(6)
+    with pytest.raises(SubscriptionPaused):
+        limit.require(1)
+    assert REGISTRY.get_sample_value("subscription_paused", {"subscription": "tests.limit"}) == 1
+    clock.now_s += 11
+    assert limit.trouble is None
+    assert REGISTRY.get_sample_value("subscription_paused", {"subscription": "tests.limit"}) == 0

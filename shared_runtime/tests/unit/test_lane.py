@@ -19,6 +19,7 @@ class Delivery:
         self.body = body
         self.headers = headers or {}
         self.content_type = content_type
+        self.message_id = None
 
 
 def a_delivery(*arguments: Any, **more: Any) -> AbstractIncomingMessage:

@@ -74,9 +74,11 @@ class Runner:
 
     async def _judged(self, site: Site, plan: TrialPlan, quiet_limit_s: float = QUIET_LIMIT_S) -> Summary:
         result = await run_trial(site, plan, quiet_limit_s=quiet_limit_s)
+        folder = self.folder / plan.name
+        write_trial(folder, result.trial)
         summary = Summary.of(plan.scenario, plan.seed, result.trial, result.obstacles, result.duration_s)
-        if not summary.is_good:
-            write_trial(self.folder / plan.name, result.trial)
+        if summary.is_good:
+            await asyncio.to_thread(shutil.rmtree, folder)
         return summary
 
     async def _keep_what_is_left(self, file: Path) -> None:

@@ -74,6 +74,8 @@ class _Run:
             databases = await dumps.Databases.connected(self._site, stack)
             await databases.forget_changes()
             self._dead_before = {letter.dead_letter_id for letter in await databases.dead_letters()}
+        for fault in self._faults:
+            await fault.prepare()
         async with Load.of(self._site.endpoints, self._plan.load, self._name, self._records) as load:
             await self._disturb()
             self._mark("faults")

@@ -12,6 +12,9 @@ import msgspec
 from faultline.summary import Summary
 
 STOP_TIMEOUT_S = 60.0
+SEEDS_IN_PLACE_OF_VOID_ONES = 1_000
+"""What is added to the seed of a void trial; once."""
+POLL_S = 0.5
 LINE_BYTES_MAX = 16 * 1024 * 1024
 """A summary with many violations is long."""
 
@@ -76,19 +79,32 @@ class Worker:
 async def run_side_by_side(
     trials: Sequence[tuple[str, int]], folder: Path, *, sites: int, is_long: bool
 ) -> AsyncGenerator[Summary]:
-    """Run the trials on so many sites at the same time; their summaries in the order in which they end."""
+    """Run the trials on so many sites at the same time; their summaries in the order in which they end.
+
+    A void one, whose fault came when nothing was under way, is made up for by another with a seed of its own.
+    """
     waiting = list(reversed(trials))
+    expected = len(trials)
     done: asyncio.Queue[Summary] = asyncio.Queue()
     workers = [Worker(folder / f"worker-{number}", is_long=is_long) for number in range(1, sites + 1)]
 
     async def work(worker: Worker) -> None:
-        while waiting:
-            await done.put(await worker.run(*waiting.pop()))
+        while True:
+            while waiting:
+                await done.put(await worker.run(*waiting.pop()))
+            # Another may have been void.
+            await asyncio.sleep(POLL_S)
 
     tasks = [asyncio.create_task(work(worker)) for worker in workers]
     try:
-        for _ in trials:
-            yield await done.get()
+        while expected:
+            summary = await done.get()
+            expected -= 1
+            if summary.is_void and summary.seed < SEEDS_IN_PLACE_OF_VOID_ONES:
+                trial = (summary.scenario, summary.seed + SEEDS_IN_PLACE_OF_VOID_ONES)
+                expected += 1
+                waiting.insert(0, trial)
+            yield summary
     finally:
         for task in tasks:
             task.cancel()

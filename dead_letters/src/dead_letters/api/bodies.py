@@ -24,7 +24,8 @@ from shared_runtime.http import Instant
 
 # PostgreSQL stores no NUL in a text.
 NO_NUL = r"^[^\x00]*$"
-Term = Annotated[str, StringConstraints(max_length=limits.TERM_CHARACTERS_MAX, pattern=NO_NUL)]
+# An empty one, such as a variable of a script that is not set, is no condition that anybody means.
+Term = Annotated[str, StringConstraints(min_length=1, max_length=limits.TERM_CHARACTERS_MAX, pattern=NO_NUL)]
 Why = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=limits.TEXT_CHARACTERS_MAX, pattern=NO_NUL),
@@ -234,6 +235,24 @@ class Edit(Strict):
         return self
 
 
+class Draft(Strict):
+    """A body that somebody has not sent yet, as a text or as bytes."""
+
+    body: str | None = None
+    body_base64: Base64Bytes | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "Draft":
+        if (self.body is None) == (self.body_base64 is None):
+            raise ValueError("give either body or body_base64")
+        return self
+
+    @property
+    def content(self) -> bytes:
+        """The bytes."""
+        return (self.body_base64 or b"") if self.body is None else self.body.encode()
+
+
 class Told(BaseModel):
     """What support gets: made of other models, of a row, or of a state."""
 
@@ -262,6 +281,8 @@ class DeadLetterSummary(Told):
     """How often it became a dead letter."""
     attempt_epoch: int
     """How often it was replayed."""
+    unanswered: int
+    """Events of the last replay that the subscription has not answered."""
     is_parked: bool
     """Whether later messages of its session wait behind it."""
     version: int
@@ -449,6 +470,13 @@ class Story(Told):
     silent_services: list[SilentService]
 
 
+class Verdict(Told):
+    """What the contract of the message has against a body."""
+
+    violations: list[str]
+    """Where and why, none when the subscription would read it, or when nobody knows the contract."""
+
+
 class DiscardOutcome(Told):
     """What a bulk discard did. `selected` alone counts when it was a dry run."""
 
@@ -510,6 +538,7 @@ class ItemView(Told):
     dead_letter_id: UUID
     state: ItemState
     note: str | None
+    """Why it failed or was skipped."""
 
 
 class ItemPage(Told):

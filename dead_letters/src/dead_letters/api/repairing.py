@@ -7,21 +7,24 @@ from fastapi import APIRouter, Request, Response
 from sqlmodel import col
 
 from dead_letters import queries
-from dead_letters.api.access import CONFLICT, NOT_SELECTABLE, UNKNOWN, UNKNOWN_BULK, Support
+from dead_letters.api.access import CONFLICT, NOT_SELECTABLE, UNKNOWN, UNKNOWN_BULK, Support, letter_row
 from dead_letters.api.bodies import (
     BulkDiscard,
     BulkReplayRequest,
     BulkReplayView,
     DeadLetterSummary,
     DiscardOutcome,
+    Draft,
     DryRun,
     Edit,
     Reason,
+    Verdict,
 )
 from dead_letters.commands import (
     DiscardDeadLetter,
     DiscardMany,
     EditDeadLetter,
+    ReopenDeadLetter,
     ReplayDeadLetter,
     RestoreDeadLetter,
     StartBulkReplay,
@@ -32,6 +35,7 @@ from dead_letters.consumers import require_selection
 from dead_letters.domain.bulk import BulkReplay
 from dead_letters.domain.limits import DISCARDS_MAX, SELECTION_MAX
 from dead_letters.domain.states import Form
+from dead_letters.origins import violations_of
 from dead_letters.tables import DeadLetterRow
 from shared_runtime.envelope import new_id
 from shared_runtime.http import ReadSession, execute, json_body
@@ -61,6 +65,16 @@ async def edit(
     return DeadLetterSummary.model_validate(await execute(request, command))
 
 
+@router.post("/deadletters/{dead_letter_id}/body/check", responses=UNKNOWN)
+async def check(
+    dead_letter_id: UUID, support: Support, body: Annotated[Draft, json_body(Draft)], session: ReadSession
+) -> Verdict:
+    """What the contract of the message has against a body, before it is edited. Nothing is changed."""
+    row = await letter_row(session, dead_letter_id)
+    is_event = row.form == Form.EVENT
+    return Verdict(violations=violations_of(row.subscription, row.message_type, body.content) if is_event else [])
+
+
 @router.post("/deadletters/{dead_letter_id}/replay", responses=UNKNOWN | CONFLICT)
 async def replay(
     dead_letter_id: UUID, support: Support, body: Annotated[Reason, json_body(Reason)], request: Request
@@ -87,6 +101,16 @@ async def restore(
     return DeadLetterSummary.model_validate(
         await execute(request, RestoreDeadLetter(dead_letter_id, support, body.why))
     )
+
+
+@router.post("/deadletters/{dead_letter_id}/reopen", responses=UNKNOWN | CONFLICT)
+async def reopen(
+    dead_letter_id: UUID, support: Support, body: Annotated[Reason, json_body(Reason)], request: Request
+) -> DeadLetterSummary:
+    """Wait no longer for the answer to its replay, from half an hour on. It is open then: to be discarded, or to be
+    replayed in the same epoch again, of which the subscription lets in only one.
+    """
+    return DeadLetterSummary.model_validate(await execute(request, ReopenDeadLetter(dead_letter_id, support, body.why)))
 
 
 @router.post("/discards", responses=NOT_SELECTABLE)

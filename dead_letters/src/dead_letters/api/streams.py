@@ -4,8 +4,9 @@ import asyncio
 import csv
 import io
 import json
+import signal
 from collections.abc import AsyncIterator, Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
@@ -18,6 +19,8 @@ from dead_letters.domain.choice import Choice
 from dead_letters.queries import Position
 from shared_runtime import Problem
 
+T = TypeVar("T")
+
 router = APIRouter(prefix="/api/v1/deadletters", tags=["streams"])
 
 ROWS_AT_ONCE = 500
@@ -27,6 +30,15 @@ FOLLOWERS_MAX = 50
 EXPORTS_MAX = 3
 """Each keeps a connection to the database until it is read to its end."""
 COLUMNS = list(DeadLetterSummary.model_fields)
+FORMULA_BEGINS = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\N{FULLWIDTH EQUALS SIGN}",
+    "\N{FULLWIDTH PLUS SIGN}",
+    "\N{FULLWIDTH COMMERCIAL AT}",
+)
 BUSY: dict[int | str, dict[str, Any]] = {503: {"description": "Too many streams are open"}}
 EVENTS = "text/event-stream"
 NO_STORE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -55,6 +67,25 @@ followers = Seats(FOLLOWERS_MAX)
 exports = Seats(EXPORTS_MAX)
 
 
+async def _begun(stream: AsyncIterator[T]) -> AsyncIterator[T]:
+    """The stream with its beginning fetched: its seat is taken, and what goes wrong until here is answered as such."""
+    first = await anext(stream, None)
+
+    async def whole() -> AsyncIterator[T]:
+        if first is not None:
+            yield first
+        async for one in stream:
+            yield one
+
+    return whole()
+
+
+def _is_stopping() -> bool:
+    # The server waits for its streams when it is told to stop, and tells only the handler of the signal.
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return bool(getattr(server, "should_exit", False))
+
+
 @router.get(
     "/live",
     response_class=StreamingResponse,
@@ -69,7 +100,7 @@ async def live(
     """Every change of a dead letter as it happens: events `dead-letter`, their data as in the list."""
     followers.require()
     position = Position.parse(last_event_id) if last_event_id else None
-    stream = _changes(request, query.choice, position)
+    stream = await _begun(_changes(request, query.choice, position))
     return StreamingResponse(stream, media_type=EVENTS, headers=NO_STORE)
 
 
@@ -77,12 +108,14 @@ async def _changes(request: Request, choice: Choice, position: Position | None) 
     engine = request.app.state.engine
     clock = asyncio.get_running_loop()
     async with followers:
-        if position is None:
-            async with AsyncSession(engine) as session:
-                position = queries.beginning_at(await queries.horizon_of(session))
+        async with AsyncSession(engine) as session:
+            horizon = await queries.horizon_of(session)
+        # A position that lies ahead is of another database, before this one was restored for example.
+        if position is None or position.transaction > horizon:
+            position = queries.beginning_at(horizon)
         yield f"event: ready\nid: {position}\ndata: {{}}\n\n".encode()
         told_at = clock.time()
-        while True:
+        while not _is_stopping():
             async with AsyncSession(engine) as session:
                 changes, reached = await queries.changes_after(session, choice, position, ROWS_AT_ONCE)
             for row, behind in changes:
@@ -111,10 +144,11 @@ async def _changes(request: Request, choice: Choice, position: Position | None) 
 async def export(query: Annotated[ExportQuery, Query()], support: Support, request: Request) -> StreamingResponse:
     """All dead letters that the filter chooses, as they are at this moment. Bodies are not among it."""
     exports.require()
+    rows = await _begun(_rows(request, query.choice))
     write = _as_csv if query.format is ExportFormat.CSV else _as_jsonl
     media_type = "text/csv; charset=utf-8" if query.format is ExportFormat.CSV else "application/jsonl"
     headers = NO_STORE | {"Content-Disposition": f'attachment; filename="deadletters.{query.format}"'}
-    return StreamingResponse(write(_rows(request, query.choice)), media_type=media_type, headers=headers)
+    return StreamingResponse(write(rows), media_type=media_type, headers=headers)
 
 
 async def _rows(request: Request, choice: Choice) -> AsyncIterator[list[DeadLetterSummary]]:
@@ -144,6 +178,6 @@ def _csv(lines: Iterable[Iterable[Any]]) -> bytes:
 
 def _cell(value: Any) -> Any:
     # Whoever sent the message wrote some of this: a spreadsheet must not take it for a formula.
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+    if isinstance(value, str) and value.lstrip().startswith(FORMULA_BEGINS):
         return f"'{value}"
     return json.dumps(value) if isinstance(value, bool) else value

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import httpx
@@ -45,6 +46,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "replay": with_conditions(repairing.replay),
         "discard": with_conditions(repairing.discard),
         "restore": repairing.restore,
+        "reopen": repairing.reopen,
     },
 }
 BULK_COMMANDS: dict[str, Callable[..., None]] = {
@@ -86,8 +88,12 @@ def run(arguments: Sequence[str], transport: httpx.BaseTransport | None = None) 
         return end.code if isinstance(end.code, int) else ExitCode.FAILED
     except CommandError as error:
         if error.code is not ExitCode.OUTPUT_CLOSED:
-            console_for(sys.stderr).print(f"{NAME}: {harmless(str(error))}", soft_wrap=True)
+            _complain(str(error))
         return error.code
+    except OSError as error:
+        # A disk that is full, mostly.
+        _complain(str(error))
+        return ExitCode.FAILED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     return ExitCode.OK
@@ -96,7 +102,19 @@ def run(arguments: Sequence[str], transport: httpx.BaseTransport | None = None) 
 def main() -> None:
     """The console script."""
     code = run(sys.argv[1:])
-    if code == ExitCode.OUTPUT_CLOSED:
-        # What is left unwritten would be tried again at the end, and be complained about.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            # What is left unwritten would be tried again at the end, and be complained about.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if code == ExitCode.OK:
+                code = ExitCode.OUTPUT_CLOSED if isinstance(error, BrokenPipeError) else ExitCode.FAILED
+                _complain(f"the output cannot be written: {error.strerror}")
     sys.exit(code)
+
+
+def _complain(text: str) -> None:
+    # Where nobody can be told, the exit status has to do.
+    with suppress(OSError):
+        console_for(sys.stderr).print(f"{NAME}: {harmless(text)}", soft_wrap=True)

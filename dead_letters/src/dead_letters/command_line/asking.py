@@ -13,7 +13,7 @@ def require_consent(output: Output, what: str, *, is_given: bool) -> None:
     """Ask whether to do it. Raises Failed when the answer is not yes, Misused when there is nobody to ask."""
     if is_given:
         return
-    if not _somebody_is_there():
+    if not somebody_is_there():
         raise Misused(f"{what}: not without --yes, because there is no terminal to ask at")
     if _answer_to(output, f"{what}. Go on? [y/N] ").lower() not in {"y", "yes"}:
         raise Failed("nothing was done")
@@ -25,13 +25,14 @@ def reason_of(output: Output, why: str | None, *, is_dry_run: bool = False) -> s
         return why.strip()
     if is_dry_run:
         return DRY_RUN_REASON
-    answer = _answer_to(output, "Why? (for the audit) ") if why is None and _somebody_is_there() else ""
+    answer = _answer_to(output, "Why? (for the audit) ") if why is None and somebody_is_there() else ""
     if not answer:
         raise Misused("say why, for the audit: --why TEXT")
     return answer
 
 
-def _somebody_is_there() -> bool:
+def somebody_is_there() -> bool:
+    """Whether there is a person at a terminal, and not a program."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 

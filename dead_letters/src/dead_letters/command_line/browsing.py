@@ -11,7 +11,7 @@ import typer
 from dead_letters.command_line.client import Body, Json
 from dead_letters.command_line.connection import open_client
 from dead_letters.command_line.files import write_whole
-from dead_letters.command_line.filters import Conditions, StateChoice, StateOption
+from dead_letters.command_line.filters import Conditions, StateChoice, StateOption, read_term
 from dead_letters.command_line.moments import now, read_moment
 from dead_letters.command_line.options import After, AsJson, DeadLetterId, Limit
 from dead_letters.command_line.output import Output
@@ -23,13 +23,28 @@ from dead_letters.command_line.views.story import story_view
 PAGE_SIZE = 50
 GROUPS_MAX = 500
 
-Version = Annotated[str, typer.Option(help="original, current, or the number of a version.")]
+
+def read_version(text: str) -> str:
+    """The name or number of a version. Raises BadParameter."""
+    if text not in {"original", "current"} and not (text.isascii() and text.isdecimal()):
+        raise typer.BadParameter(f"{text!r} is no version: say original, current, or a number")
+    return text
+
+
+Version = Annotated[
+    str, typer.Option(parser=read_version, metavar="VERSION", help="original, current, or the number of a version.")
+]
 File = Annotated[Path | None, typer.Option("--output", "-o", help="A file to write to, instead of standard output.")]
 GroupLimit = Annotated[int, typer.Option("--limit", "-n", min=1, max=GROUPS_MAX, help="How many at most.")]
-Actor = Annotated[str | None, typer.Option("--actor", help="Who did it.")]
+Actor = Annotated[str | None, typer.Option("--actor", parser=read_term, metavar="TEXT", help="Who did it.")]
 Action = Annotated[
     str | None,
-    typer.Option("--action", help="What was done: replay, discard, restore, edit, bulk-start, bulk-stop, ..."),
+    typer.Option(
+        "--action",
+        parser=read_term,
+        metavar="TEXT",
+        help="What was done: replay, discard, restore, edit, bulk-start, bulk-stop, ...",
+    ),
 ]
 OfLetter = Annotated[UUID | None, typer.Option("--id", help="To this dead letter.")]
 OfBulk = Annotated[UUID | None, typer.Option("--bulk", help="In this bulk replay.")]

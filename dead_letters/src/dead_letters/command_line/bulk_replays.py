@@ -7,13 +7,14 @@ from uuid import UUID
 import typer
 
 from dead_letters.command_line.asking import reason_of
-from dead_letters.command_line.client import Client, Json
+from dead_letters.command_line.client import PAGE_SIZE_MAX, Client, Json
 from dead_letters.command_line.connection import open_client
 from dead_letters.command_line.exits import Failed
 from dead_letters.command_line.moments import now
 from dead_letters.command_line.options import After, AsJson, BulkId, Limit, Timeout, Wait, Why
 from dead_letters.command_line.output import Output
 from dead_letters.command_line.progress import wait_for_bulk
+from dead_letters.command_line.text import one_line
 from dead_letters.command_line.views.bulk import bulk_list_view, bulk_view
 
 PAGE_SIZE = 20
@@ -39,6 +40,8 @@ class ItemStateChoice(StrEnum):
     SKIPPED = "skipped"
     ANY = "any"
 
+
+UNENDED = frozenset({BulkStateChoice.RUNNING, BulkStateChoice.PAUSED, BulkStateChoice.STOPPED})
 
 BulkState = Annotated[BulkStateChoice | None, typer.Option("--state", help="In which state.")]
 Items = Annotated[ItemStateChoice | None, typer.Option("--items", help="Show its dead letters in this state.")]
@@ -122,16 +125,37 @@ def finish_bulk(
         bulk["items"] = client.page(f"/bulkreplays/{bulk_replay_id}/items", query, limit)["items"]
     output.result(bulk, lambda found: bulk_view(found, now()))
     if wait:
-        _require_handled(bulk)
+        _require_handled(client, bulk)
 
 
-def _require_handled(bulk: Json) -> None:
+def tell_others(client: Client, group: str | None, output: Output) -> None:
+    """Say which bulk replays of the same group have not ended: they replay the same dead letters, or would."""
+    if group is None:
+        return
+    for one in client.get("/bulkreplays", {"limit": PAGE_SIZE_MAX})["items"]:
+        if one["state"] in UNENDED and one["selection"].get("fingerprint") == group:
+            output.note(
+                f"There is another bulk replay of this group, which is {one['state']}: dlq bulk show "
+                f"{one['bulk_replay_id']}; dlq bulk cancel ends it"
+            )
+
+
+def _require_handled(client: Client, bulk: Json) -> None:
     more = f"dlq bulk show {bulk['bulk_replay_id']} --items any"
     if bulk["state"] != BulkStateChoice.FINISHED:
         because = f" because {bulk['stop_reason']}" if bulk["stop_reason"] else ""
-        raise Failed(f"the bulk replay is {bulk['state']}{because}: {more}")
+        raise Failed(f"the bulk replay is {bulk['state']}{because}{_last_failure(client, bulk)}: {more}")
     if bulk["failed"] or bulk["skipped"]:
         raise Failed(f"{bulk['failed']} failed, {bulk['skipped']} skipped: {more}")
+
+
+def _last_failure(client: Client, bulk: Json) -> str:
+    if bulk["state"] != BulkStateChoice.STOPPED:
+        return ""
+    query = {"state": ItemStateChoice.FAILED.value, "limit": PAGE_SIZE_MAX}
+    failed = client.get(f"/bulkreplays/{bulk['bulk_replay_id']}/items", query)["items"]
+    # They are in the order in which they were replayed: before the last one it may have been resumed.
+    return f" ({failed[-1]['dead_letter_id']}: {one_line(failed[-1]['note'])})" if failed and failed[-1]["note"] else ""
 
 
 def _steer(context: typer.Context, bulk_replay_id: UUID, wish: str, output: Output, why: str | None) -> Json:

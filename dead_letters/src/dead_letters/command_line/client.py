@@ -21,6 +21,12 @@ ANSWER_TIMEOUT_S = 120.0
 """A bulk discard answers when all of it is done."""
 TIMEOUT = httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
 REFUSALS = frozenset({400, 401, 403, 409, 413, 422})
+DOUBT = "; whether it did what was asked, or a part of it, `dlq audit` tells"
+ADVICE = {
+    "discarded": "; `dlq restore` takes that back",
+    "replaying": "; `dlq show` tells how far it is, and `dlq reopen` waits no longer",
+}
+"""What may be done where only an open dead letter would do, by its state."""
 UNAVAILABLE = frozenset({502, 503, 504})
 
 
@@ -98,7 +104,8 @@ class Client:
         with self._translated(is_harmless=method == "GET"):
             response = self._http.request(method, f"{PREFIX}{path}", timeout=TIMEOUT, **request)
         if not response.is_success:
-            raise _error_of(response)
+            error = _error_of(response)
+            raise Unreachable(f"{error}{DOUBT}") if method != "GET" and response.status_code in UNAVAILABLE else error
         return response
 
     @contextmanager
@@ -106,7 +113,7 @@ class Client:
         try:
             yield
         except (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError) as error:
-            doubt = "" if is_harmless else "; whether it did what was asked, `dlq audit` tells"
+            doubt = "" if is_harmless else DOUBT
             raise Unreachable(f"{self._place} has not answered: {_named(error)}{doubt}") from None
         except UnicodeEncodeError:
             raise Misused("an argument is no text") from None
@@ -147,8 +154,13 @@ def _error_of(response: httpx.Response) -> CommandError:
         # The way there is unknown, or the thing is.
         return NotFound(text) if str(problem.get("type", "")).endswith("-unknown") else _stranger(response)
     if status in REFUSALS:
-        return Refused(text)
+        return Refused(f"nothing was done: {text}{_advice(problem)}" if status == 409 else text)
     return Unreachable(text) if status in UNAVAILABLE else Failed(f"the service failed ({status}): {text}")
+
+
+def _advice(problem: Json) -> str:
+    is_not_open = str(problem["type"]).endswith("/dead-letter-not-open")
+    return ADVICE.get(str(problem.get("state")), "") if is_not_open else ""
 
 
 def _problem_of(response: httpx.Response) -> Json | None:

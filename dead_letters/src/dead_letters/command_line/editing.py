@@ -4,7 +4,7 @@ import base64
 import difflib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,13 +16,13 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from dead_letters.command_line.asking import reason_of
+from dead_letters.command_line.asking import reason_of, somebody_is_there
 from dead_letters.command_line.client import Body, Json
 from dead_letters.command_line.connection import open_client
 from dead_letters.command_line.editor import Draft, edited
 from dead_letters.command_line.exits import CommandError, Failed, Misused
 from dead_letters.command_line.json_pointer import is_same, with_values
-from dead_letters.command_line.moments import now, read_moment
+from dead_letters.command_line.moments import is_age, now, read_moment
 from dead_letters.command_line.options import AsJson, DeadLetterId, DryRun, Why
 from dead_letters.command_line.output import Output
 from dead_letters.command_line.text import harmless
@@ -31,7 +31,12 @@ from dead_letters.command_line.views.letters import letter_view
 NEVER = "never"
 STANDARD_INPUT = Path("-")
 DIFFERENCE_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+TEXT_BYTES_MAX = 1_000_000
+"""Of a body that is sent as a text."""
 COMPARED_BYTES_MAX = 1_000_000
+DIFFERENCE_LINES_MAX = 40
+LINE_CHARACTERS_MAX = 200
+VIOLATIONS_MAX = 20
 
 FromFile = Annotated[
     Path | None, typer.Option("--from-file", help="Take the whole body from here; - is standard input.")
@@ -87,6 +92,8 @@ def edit(
         with _kept_if_refused(mended.draft, output):
             if mended.content != body.content:
                 document |= _content(mended.content)
+                violations = client.post(f"/deadletters/{dead_letter_id}/body/check", _content(mended.content))
+                _warn(violations["violations"], output)
             if not document:
                 raise Failed("nothing was changed")
             if dry_run:
@@ -101,6 +108,15 @@ def edit(
     output.result(letter, lambda found: letter_view(found, now()))
 
 
+def _warn(violations: Sequence[str], output: Output) -> None:
+    if violations:
+        output.note("This breaks the contract of the message, and is refused again when it is replayed:")
+        for one in violations[:VIOLATIONS_MAX]:
+            output.note(f"  {one}")
+        if len(violations) > VIOLATIONS_MAX:
+            output.note(f"  ... {len(violations) - VIOLATIONS_MAX:,} more")
+
+
 def _attributes(expires_at: str | None, content_type: str | None) -> Json:
     document: Json = {}
     if expires_at is not None:
@@ -113,7 +129,7 @@ def _attributes(expires_at: str | None, content_type: str | None) -> Json:
 def _later(text: str) -> datetime:
     # An age such as 2h is in the future here.
     moment, at = read_moment(text), now()
-    return moment if text[:1].isdigit() and "-" in text else at + (at - moment)
+    return at + (at - moment) if is_age(text) else moment
 
 
 def _mended(
@@ -125,12 +141,21 @@ def _mended(
         return Mended(with_values(_text(body), assignments).encode())
     if is_only_attributes:
         return Mended(body.content)
+    if not somebody_is_there():
+        raise Misused("there is no terminal to open an editor at: use --from-file or --set")
     shown, is_arranged = _arranged(body.content)
     draft = edited(shown, f"dead-letter-{dead_letter_id}", ".json" if "json" in body.content_type else ".txt")
     content = draft.content
+    if content == shown:
+        draft.drop()
+        return Mended(body.content)
     # Editors put a line end behind the last line.
     content = content if shown.endswith(b"\n") else content.removesuffix(b"\n")
-    return Mended(body.content if content == shown else _compact(content) if is_arranged else content, draft)
+    mended = Mended(body.content if content == shown else _compact(content) if is_arranged else content, draft)
+    if mended.content == body.content:
+        draft.drop()
+        return Mended(body.content)
+    return mended
 
 
 def _read(file: Path) -> bytes:
@@ -169,10 +194,13 @@ def _compact(content: bytes) -> bytes:
 
 
 def _content(content: bytes) -> Json:
-    try:
-        return {"body": content.decode()}
-    except UnicodeDecodeError:
-        return {"body_base64": base64.b64encode(content).decode()}
+    # Inside JSON a text full of quotes is twice as long, and then too long for the service.
+    if len(content) <= TEXT_BYTES_MAX:
+        try:
+            return {"body": content.decode()}
+        except UnicodeDecodeError:
+            pass
+    return {"body_base64": base64.b64encode(content).decode()}
 
 
 @contextmanager
@@ -193,11 +221,29 @@ def _difference(before: bytes, after: bytes) -> RenderableType:
         return Text("The body stays as it is.")
     if max(len(before), len(after)) > COMPARED_BYTES_MAX:
         return Text(f"{len(before)} bytes become {len(after)}.")
-    shown = Text()
-    for line in difflib.unified_diff(_lines(before), _lines(after), "current", "mended", n=2, lineterm=""):
-        shown.append(f"{harmless(line)}\n", DIFFERENCE_STYLES.get(line[0], ""))
+    lines = list(difflib.unified_diff(*_comparable(before, after), "current", "mended", n=2, lineterm=""))
+    if not lines:
+        return Text(f"Only white space changes: {len(before)} bytes become {len(after)}.")
+    shown = Text(no_wrap=True, overflow="ellipsis")
+    for line in lines[:DIFFERENCE_LINES_MAX]:
+        shown.append(f"{_cut(line)}\n", DIFFERENCE_STYLES.get(line[0], ""))
+    if len(lines) > DIFFERENCE_LINES_MAX:
+        shown.append(f"... {len(lines) - DIFFERENCE_LINES_MAX:,} more lines\n", "dim")
     return shown
 
 
-def _lines(content: bytes) -> list[str]:
-    return _arranged(content)[0].decode(errors="backslashreplace").splitlines()
+def _cut(line: str) -> str:
+    # A terminal that is narrower cuts it shorter.
+    return harmless(line) if len(line) <= LINE_CHARACTERS_MAX else f"{harmless(line[: LINE_CHARACTERS_MAX - 1])}…"
+
+
+def _comparable(before: bytes, after: bytes) -> tuple[list[str], list[str]]:
+    """The lines of both, with a line for each value if both are JSON, however they are written."""
+    texts = [content.decode(errors="backslashreplace") for content in (before, after)]
+    try:
+        arranged = [json.dumps(json.loads(text), ensure_ascii=False, indent=2) for text in texts]
+        if all(is_same(text, other) for text, other in zip(texts, arranged, strict=True)):
+            texts = arranged
+    except (ValueError, RecursionError):
+        pass
+    return texts[0].splitlines(), texts[1].splitlines()

@@ -22,6 +22,17 @@ def _option(*names: str, explained: str) -> Any:
     return typer.Option(*names, help=explained, rich_help_panel=PANEL)
 
 
+def read_term(text: str) -> str:
+    """What to look for. Raises BadParameter when it is empty, as a variable of a script that is not set."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty: say what to look for, or leave the option out")
+    return text
+
+
+def _term(*names: str, explained: str) -> Any:
+    return typer.Option(*names, parser=read_term, metavar="TEXT", help=explained, rich_help_panel=PANEL)
+
+
 def _moment(name: str, *, explained: str) -> Any:
     return typer.Option(name, parser=read_moment, metavar="MOMENT", help=explained, rich_help_panel=PANEL)
 
@@ -43,19 +54,19 @@ StateOption = Annotated[StateChoice, _option("--state", explained="In which stat
 class Conditions:
     """What must hold for a dead letter to be meant. The names are those of the interface."""
 
-    service: Annotated[str | None, _option("--service", explained="For example drone-scheduler.")] = None
+    service: Annotated[str | None, _term("--service", explained="For example drone-scheduler.")] = None
     subscription: Annotated[
-        str | None, _option("--subscription", explained="For example drone-scheduler.delivery-requests.")
+        str | None, _term("--subscription", explained="For example drone-scheduler.delivery-requests.")
     ] = None
-    reason: Annotated[str | None, _option("--reason", explained="The reason code.")] = None
-    session_id: Annotated[str | None, _option("--session", explained="For most messages the delivery id.")] = None
-    correlation_id: Annotated[str | None, _option("--correlation", explained="The whole flow of a request.")] = None
+    reason: Annotated[str | None, _term("--reason", explained="The reason code.")] = None
+    session_id: Annotated[str | None, _term("--session", explained="For most messages the delivery id.")] = None
+    correlation_id: Annotated[str | None, _term("--correlation", explained="The whole flow of a request.")] = None
     message_id: Annotated[UUID | None, _option("--message", explained="The id of the message.")] = None
-    message_type: Annotated[str | None, _option("--type", explained="The type of the message.")] = None
+    message_type: Annotated[str | None, _term("--type", explained="The type of the message.")] = None
     fingerprint: Annotated[
-        str | None, _option("--group", "--fingerprint", explained="The group, as `dlq groups` shows it.")
+        str | None, _term("--group", "--fingerprint", explained="The group, as `dlq groups` shows it.")
     ] = None
-    exception: Annotated[str | None, _option("--exception", explained="A part of the exception's type or text.")] = None
+    exception: Annotated[str | None, _term("--exception", explained="A part of the exception's type or text.")] = None
     since: Annotated[
         datetime | None,
         _moment("--since", explained="Failed last at 2026-03-01T12:10:00Z or later, or since an age: 15m, 2h, 3d."),

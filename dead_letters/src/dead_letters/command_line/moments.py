@@ -31,6 +31,11 @@ def read_moment(text: str) -> datetime:
         ) from None
 
 
+def is_age(text: str) -> bool:
+    """Whether `read_moment` takes the text for an age."""
+    return _AGO.fullmatch(text) is not None
+
+
 def told(value: str | None, at: datetime) -> str:
     """A moment of the service in UTC, and how far it is from `at`."""
     if value is None:
@@ -39,6 +44,11 @@ def told(value: str | None, at: datetime) -> str:
     distance_s = (at - moment).total_seconds()
     age = f"{_span(distance_s)} ago" if distance_s >= 0 else f"in {_span(-distance_s)}"
     return f"{moment:%Y-%m-%d %H:%M:%SZ} ({age})"
+
+
+def age_of(value: str, at: datetime) -> str:
+    """How long ago a moment of the service is."""
+    return _span(max(0.0, (at - datetime.fromisoformat(value)).total_seconds()))
 
 
 def _span(seconds: float) -> str:

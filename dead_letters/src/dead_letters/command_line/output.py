@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 
-from dead_letters.command_line.exits import OutputClosed
+from dead_letters.command_line.exits import Failed, OutputClosed
 from dead_letters.command_line.text import harmless, safe_json
 
 WIDTH_WITHOUT_TERMINAL = 1_000
@@ -58,9 +58,16 @@ class Output:
         self.stderr.print(harmless(text), soft_wrap=True)
 
     def _show(self, renderable: RenderableType) -> None:
-        with _reader():
-            console_for(sys.stdout).print(renderable)
-            sys.stdout.flush()
+        console = console_for(sys.stdout)
+        if console.is_terminal:
+            with _reader():
+                console.print(renderable)
+                sys.stdout.flush()
+            return
+        with console.capture() as capture:
+            console.print(renderable)
+        # Tables fill their lines up to the width, which only a terminal has.
+        self._write("".join(f"{line.rstrip(' ')}\n" for line in capture.get().removesuffix("\n").split("\n")))
 
     def _write(self, text: str) -> None:
         with _reader():
@@ -79,3 +86,5 @@ def _reader() -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise OutputClosed from None
+    except OSError as error:
+        raise Failed(f"the output cannot be written: {error.strerror or error}") from None

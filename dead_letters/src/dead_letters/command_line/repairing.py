@@ -1,23 +1,24 @@
-"""Commands that replay, discard and restore."""
+"""Commands that replay, discard, restore and reopen."""
 
 import math
 from collections.abc import Callable
+from itertools import islice
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
 from dead_letters.command_line.asking import reason_of, require_consent
-from dead_letters.command_line.bulk_replays import finish_bulk
+from dead_letters.command_line.bulk_replays import finish_bulk, tell_others
 from dead_letters.command_line.client import Client, Json
 from dead_letters.command_line.connection import open_client
-from dead_letters.command_line.exits import CommandError, Failed, Unreachable
+from dead_letters.command_line.exits import CommandError, Failed, NotFound, Unreachable
 from dead_letters.command_line.filters import Conditions, Selection
 from dead_letters.command_line.moments import now
 from dead_letters.command_line.options import AnyIds, AsJson, DeadLetterIds, DryRun, Everything, Timeout, Wait, Why, Yes
 from dead_letters.command_line.output import Output
 from dead_letters.command_line.progress import wait_for_letter
-from dead_letters.command_line.views.bulk import discard_view, preview_view
+from dead_letters.command_line.views.bulk import discard_view, number_of, preview_view
 from dead_letters.command_line.views.letters import letter_view, letters_view
 
 EXAMPLES_MAX = 10
@@ -77,11 +78,12 @@ def replay(
         elif selection.only_id is not None:
             _replay_one(client, selection.only_id, output, reason_of(output, why), wait=wait, timeout_s=timeout)
         else:
+            tell_others(client, selection.conditions.get("fingerprint"), output)
             _require_consent_for(
                 client, "/bulkreplays", selection, output, f"Replay {{}}, {_manner(order)}", is_given=yes
             )
             document = {**selection.document(), **order, "why": reason_of(output, why)}
-            _replay_many(client, document, output, wait=wait, timeout_s=timeout)
+            _replay_many(client, selection, document, output, wait=wait, timeout_s=timeout)
 
 
 def discard(
@@ -108,7 +110,7 @@ def discard(
             _require_consent_for(client, "/discards", selection, output, "Discard {}", is_given=yes)
             outcome = client.post("/discards", {**selection.document(), "why": reason_of(output, why)})
             output.result(outcome, discard_view)
-            _require_known(selection, outcome["selected"])
+            _require_known(client, selection, outcome["selected"])
             if outcome["left_alone"]:
                 raise Failed(f"{outcome['left_alone']} were not open")
 
@@ -123,7 +125,28 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Take discards back: the dead letters are open again. Their sessions have gone on meanwhile."""
-    output = Output(as_json=as_json)
+    _open_again(context, "restore", ids, Output(as_json=as_json), why, dry_run=dry_run, yes=yes)
+
+
+def reopen(
+    context: typer.Context,
+    *,
+    ids: DeadLetterIds,
+    why: Why = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Wait no longer for replays that nobody answers, from half an hour on: the dead letters are open again.
+
+    Replayed again they have no effect twice, even if the first replay is handled after all.
+    """
+    _open_again(context, "reopen", ids, Output(as_json=as_json), why, dry_run=dry_run, yes=yes)
+
+
+def _open_again(
+    context: typer.Context, action: str, ids: list[UUID], output: Output, why: str | None, *, dry_run: bool, yes: bool
+) -> None:
     unique = list(dict.fromkeys(ids))
     with open_client(context) as client:
         if dry_run:
@@ -132,13 +155,13 @@ def restore(
             output.result(preview, lambda found: preview_view(found, now()))
             return
         if len(unique) > 1:
-            require_consent(output, f"Restore {len(unique)} dead letters", is_given=yes)
+            require_consent(output, f"{action.capitalize()} {len(unique)} dead letters", is_given=yes)
         document = {"why": reason_of(output, why)}
         if len(unique) == 1:
-            letter = client.post(f"/deadletters/{unique[0]}/restore", document)
+            letter = client.post(f"/deadletters/{unique[0]}/{action}", document)
             output.result(letter, lambda found: letter_view(found, now()))
         else:
-            _restore_many(lambda one: client.post(f"/deadletters/{one}/restore", document), unique, output)
+            _open_many(lambda one: client.post(f"/deadletters/{one}/{action}", document), unique, output)
 
 
 def _replay_one(
@@ -153,13 +176,14 @@ def _replay_one(
         raise Failed(again)
 
 
-def _replay_many(client: Client, document: Json, output: Output, *, wait: bool, timeout_s: float | None) -> None:
+def _replay_many(
+    client: Client, selection: Selection, document: Json, output: Output, *, wait: bool, timeout_s: float | None
+) -> None:
     bulk = client.post("/bulkreplays", document)
     if not wait:
         output.note(f"It goes on by itself: dlq bulk show {bulk['bulk_replay_id']} --wait")
     finish_bulk(client, bulk, output, wait=wait, timeout_s=timeout_s)
-    if "ids" in document:
-        _require_all_known(len(document["ids"]), bulk["total"])
+    _require_known(client, selection, bulk["total"])
 
 
 def _require_consent_for(
@@ -170,7 +194,7 @@ def _require_consent_for(
     found = client.post(
         path, {**selection.document(), "why": reason_of(output, None, is_dry_run=True), "dry_run": True}
     )
-    require_consent(output, what.format(f"{found['selected']} dead letters"), is_given=False)
+    require_consent(output, what.format(number_of(found["selected"])), is_given=False)
 
 
 def _manner(order: Json) -> str:
@@ -187,7 +211,7 @@ def _preview(client: Client, path: str, selection: Selection, output: Output, wh
         "examples": _examples(client, selection),
     }
     output.result(preview, lambda shown: preview_view(shown, now()))
-    _require_known(selection, found["selected"])
+    _require_known(client, selection, found["selected"])
 
 
 def _examples(client: Client, selection: Selection) -> list[Json]:
@@ -205,27 +229,34 @@ def _examples(client: Client, selection: Selection) -> list[Json]:
     return letters
 
 
-def _require_known(selection: Selection, selected: int) -> None:
-    if selection.ids:
-        _require_all_known(len(selection.ids), selected)
+def _require_known(client: Client, selection: Selection, selected: int) -> None:
+    named = len(selection.ids)
+    if selected >= named:
+        return
+    missing = named - selected
+    unknown = list(islice((one for one in selection.ids if not _is_known(client, one)), missing))
+    raise Failed(f"not known, {missing} of the {named} ids: {', '.join(map(str, unknown))}")
 
 
-def _require_all_known(named: int, known: int) -> None:
-    if known < named:
-        raise Failed(f"{named - known} of the {named} ids are not known")
+def _is_known(client: Client, dead_letter_id: UUID) -> bool:
+    try:
+        client.get(f"/deadletters/{dead_letter_id}")
+    except NotFound:
+        return False
+    return True
 
 
-def _restore_many(restore_one: Callable[[UUID], Json], ids: list[UUID], output: Output) -> None:
-    restored: list[Json] = []
+def _open_many(open_one: Callable[[UUID], Json], ids: list[UUID], output: Output) -> None:
+    opened: list[Json] = []
     refused: list[Json] = []
     for one in ids:
         try:
-            restored.append(restore_one(one))
+            opened.append(open_one(one))
         except Unreachable:
             raise
         except CommandError as error:
             output.note(f"{one}: {error}")
             refused.append({"dead_letter_id": str(one), "error": str(error)})
-    output.result({"items": restored, "refused": refused}, lambda found: letters_view(found["items"], now()))
+    output.result({"items": opened, "refused": refused}, lambda found: letters_view(found["items"], now()))
     if refused:
-        raise Failed(f"{len(refused)} of {len(ids)} were not restored")
+        raise Failed(f"{len(refused)} of {len(ids)} are not open again")

@@ -16,6 +16,7 @@ class Action(StrEnum):
     REPLAY = "replay"
     DISCARD = "discard"
     RESTORE = "restore"
+    REOPEN = "reopen"
     EDIT = "edit"
     BULK_START = "bulk-start"
     BULK_PAUSE = "bulk-pause"

@@ -197,13 +197,18 @@ def decide_cancel(known: BulkReplay, now: datetime) -> BulkReplay:
     return replace(known, state=BulkState.CANCELLED, finished_at=now, changed_at=now)
 
 
-def decide_item(known: BulkItem, outcome: ReplayState, *, is_last: bool) -> BulkItem | None:
-    """What the answer to one of its events makes of an item, None when nothing changes.
+def give_up_item(known: BulkItem, note: str) -> BulkItem | None:
+    """Wait no longer for an answer, None when it was not waited for."""
+    return replace(known, state=ItemState.FAILED, note=note) if known.state is ItemState.SENT else None
+
+
+def decide_item(known: BulkItem, outcome: ReplayState, *, is_last: bool, cause: str | None = None) -> BulkItem | None:
+    """What the answer to one of its events makes of an item, None when nothing changes. A failure has a cause.
 
     One failure is enough; it is handled when the last event is.
     """
     if known.state is not ItemState.SENT:
         return None
     if outcome is ReplayState.FAILED:
-        return replace(known, state=ItemState.FAILED)
+        return replace(known, state=ItemState.FAILED, note=cause)
     return replace(known, state=ItemState.HANDLED) if is_last else None

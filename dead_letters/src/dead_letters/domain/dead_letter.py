@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 from uuid import UUID, uuid5
 
+from dead_letters.domain.limits import ANSWER_EXPECTED_S
 from dead_letters.domain.states import Form, ReplayState, State
 
 NAMESPACE = UUID("8d1c2b0e-6a53-5f0b-9a6b-2f1f9d6f3c55")
 """Of the identifiers that are made from names here. It must never change: they are how arrivals are recognized."""
+ATTEMPT_EPOCH_MAX = 2**31 - 1
+"""What an event can say, and the database can hold."""
 ORIGINAL = 0
 """The version of the body as it came."""
 
@@ -20,6 +23,11 @@ class Objection(StrEnum):
 
     NOT_OPEN = "dead-letter-not-open"
     NOT_DISCARDED = "dead-letter-not-discarded"
+    NOT_REPLAYING = "dead-letter-not-replaying"
+    ANSWER_EXPECTED = "answer-expected"
+    REPLAY_UNANSWERED = "replay-unanswered"
+    TOO_MANY_REPLAYS = "too-many-replays"
+    SUBSCRIPTION_UNKNOWN = "subscription-unknown"
     VERSION_CONFLICT = "version-conflict"
     STILL_UNDECODABLE = "still-undecodable"
 
@@ -61,7 +69,7 @@ class DeadLetter:
     attempt_epoch: int
     """The last replay that was sent, 0 before the first."""
     unanswered: int
-    """Events of the last replay that the subscription has not answered."""
+    """Events of the last replay that the subscription has not answered, also after nobody waits for that any more."""
     is_parked: bool
     """Whether later messages of its session wait behind it."""
     version: int
@@ -153,7 +161,7 @@ class Destination:
     queue: str
     attempt_epoch: int
     is_known: bool = False
-    """Whether it has a dead letter or a replay of its own: it is not sent a second time."""
+    """Whether it has a dead letter or a replay elsewhere: it is not sent a second time."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +221,7 @@ def _is_news(known: DeadLetter, failure: Failure) -> bool:
     What was handled or discarded stays so, however late an old failure arrives.
     """
     if failure.attempt_epoch == known.attempt_epoch:
-        return known.state in {State.OPEN, State.REPLAYING}
+        return known.state in {State.OPEN, State.REPLAYING} or known.unanswered > 0
     return failure.attempt_epoch > known.attempt_epoch
 
 
@@ -249,19 +257,30 @@ def _first(failure: Failure, origin: Origin, now: datetime) -> DeadLetter:
     )
 
 
+def epoch_of_replay(known: DeadLetter, event_epoch: int = 0) -> int:
+    """The attempt epoch in which an event of the dead letter is sent.
+
+    What was sent and not answered has its epoch again: the subscription lets in only one of the two.
+    """
+    before = known.attempt_epoch - (known.unanswered > 0)
+    return max(before, event_epoch) + 1
+
+
 def decide_replay(
     known: DeadLetter, destinations: Sequence[Destination], instruction: Instruction, now: datetime
 ) -> tuple[DeadLetter, list[Replay]]:
     """Send the events of the dead letter, each to the queue it came from.
 
-    Raises Refused unless the dead letter is open and its body is read as events.
+    Raises Refused unless the dead letter is open, and its body is read as events whose replays can be counted.
     """
-    _require_open(known)
+    require_open(known)
     if not destinations:
         raise Refused(Objection.STILL_UNDECODABLE, "the body is no event: mend it first")
+    if any(one.attempt_epoch > ATTEMPT_EPOCH_MAX for one in destinations):
+        raise Refused(Objection.TOO_MANY_REPLAYS, "the message says that it was replayed as often as can be counted")
     replays = [_replay(known, one, instruction, now) for one in destinations if not one.is_known]
     state = State.REPLAYING if replays else State.RESOLVED
-    epoch = known.attempt_epoch + 1
+    epoch = epoch_of_replay(known)
     return replace(known, state=state, attempt_epoch=epoch, unanswered=len(replays), changed_at=now), replays
 
 
@@ -296,17 +315,32 @@ def decide_answer(
         return None
     answered = replace(replay, state=outcome, answered_at=now)
     is_outdated = known.form is Form.EVENT and known.attempt_epoch != replay.attempt_epoch
-    if known.state is not State.REPLAYING or is_outdated:
+    if not known.unanswered or is_outdated:
         return known, answered
     left = known.unanswered - 1
-    if left > 0:
+    if left:
         return replace(known, unanswered=left, changed_at=now), answered
     return replace(known, state=State.RESOLVED, unanswered=0, is_parked=False, changed_at=now), answered
 
 
+def decide_reopen(known: DeadLetter, now: datetime) -> DeadLetter:
+    """Wait no longer for the answer to its replay. Whichever answer comes after all still counts.
+
+    Raises Refused unless it is replaying, and has been for so long that an answer is not to be expected.
+    """
+    if known.state is not State.REPLAYING:
+        text = f"the dead letter is {known.state}, only one that is replaying can be reopened"
+        raise Refused(Objection.NOT_REPLAYING, text, state=known.state)
+    until = known.changed_at + timedelta(seconds=ANSWER_EXPECTED_S)
+    if now < until:
+        text = f"its replay may still be answered: not before {until:%Y-%m-%d %H:%M:%SZ}"
+        raise Refused(Objection.ANSWER_EXPECTED, text, until=until.isoformat())
+    return replace(known, state=State.OPEN, changed_at=now)
+
+
 def decide_discard(known: DeadLetter, now: datetime) -> DeadLetter:
     """The message is not wanted any more; its session goes on without it. Raises Refused unless it is open."""
-    _require_open(known)
+    require_open(known)
     return replace(known, state=State.DISCARDED, is_parked=False, changed_at=now)
 
 
@@ -319,8 +353,14 @@ def decide_restore(known: DeadLetter, now: datetime) -> DeadLetter:
 
 
 def decide_edit(known: DeadLetter, version: Version, if_version: int, now: datetime) -> DeadLetter:
-    """Make `version` the current one. Raises Refused unless it is open and `if_version` is its version until now."""
-    _require_open(known)
+    """Make `version` the current one. Raises Refused unless it is open and `if_version` is its version until now.
+
+    What was replayed and not answered stays as it is: if it is handled after all, nobody could tell which version was.
+    """
+    require_open(known)
+    if known.unanswered:
+        text = "its replay is not answered, and may still be handled as it is: replay it again, or discard it"
+        raise Refused(Objection.REPLAY_UNANSWERED, text)
     require_version(known, if_version)
     return replace(
         known, version=version.version, body_bytes=version.body_bytes, expires_at=version.expires_at, changed_at=now
@@ -334,6 +374,17 @@ def require_version(known: DeadLetter, if_version: int) -> None:
         raise Refused(Objection.VERSION_CONFLICT, text, version=known.version)
 
 
-def _require_open(known: DeadLetter) -> None:
-    if known.state is not State.OPEN:
-        raise Refused(Objection.NOT_OPEN, f"the dead letter is {known.state}", state=known.state)
+def require_open(known: DeadLetter) -> None:
+    """Raises Refused unless it is open."""
+    match known.state:
+        case State.OPEN:
+            return
+        case State.REPLAYING:
+            text = "the dead letter is replaying already, and the replay is not answered yet"
+        case State.RESOLVED:
+            text = "the dead letter is resolved already: its subscription has handled it"
+        case State.DISCARDED:
+            text = "the dead letter is discarded already"
+        case _:
+            assert_never(known.state)
+    raise Refused(Objection.NOT_OPEN, text, state=known.state)

@@ -13,6 +13,8 @@ DISCARDS_MAX = 10_000
 """Dead letters in one bulk discard, which is answered when all of it is done."""
 IDS_MAX = 5_000
 """Dead letters that a request may name one by one."""
+ANSWER_EXPECTED_S = 30 * 60
+"""So long a replay may take. A subscription gives up what does not succeed after a quarter of an hour."""
 RATE_PER_S_MAX = 500.0
 BODY_BYTES_MAX = 4 * 1024 * 1024
 """Of a mended body. One event may have much less; a batch, or what is to be taken apart, may have this."""

@@ -18,9 +18,14 @@ GROUNDED = "drone_grounded"
 def held_alone(trial: Trial) -> tuple[int, Iterable[str]]:
     """No drone holds two deliveries at any time.
 
-    What one transaction did counts as done at once: it may hand a drone on.
+    What one transaction did counts as done at once, when its last change was noted: it may hand a drone on, and note
+    that in any order, with changes of others in between. Whoever else wants the drone waits for its end.
     """
-    changes = sorted((one for one in trial.of(Change) if one.table == "booking"), key=lambda one: one.position)
+    changes = [one for one in trial.of(Change) if one.table == "booking"]
+    last: dict[str, int] = defaultdict(int)
+    for change in changes:
+        last[change.transaction] = max(last[change.transaction], change.position)
+    changes.sort(key=lambda one: (last[one.transaction], one.position))
     holder_of: dict[str, str] = {}
     drone_of: dict[str, str] = {}
     found: list[str] = []
@@ -28,7 +33,9 @@ def held_alone(trial: Trial) -> tuple[int, Iterable[str]]:
         bookings = {change.key: change for change in together}
         for change in bookings.values():
             if (drone := drone_of.get(change.key)) is not None and not _holds(change, drone):
-                del drone_of[change.key], holder_of[drone]
+                del drone_of[change.key]
+                if holder_of[drone] == change.key:
+                    del holder_of[drone]
         for change in bookings.values():
             if change.status not in HOLDING or change.drone_id is None or drone_of.get(change.key) == change.drone_id:
                 continue

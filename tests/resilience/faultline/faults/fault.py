@@ -37,6 +37,9 @@ class Fault(ABC):
         """Why this machine cannot have the fault, None when it can."""
         return None
 
+    async def prepare(self) -> None:  # noqa: B027 - few faults need anything
+        """What has to be there before the load begins, and does no harm yet."""
+
     @abstractmethod
     async def inject(self) -> None:
         """Break it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +14,7 @@ from faultline.faults.fault import Fault
 from local_stack.broker_definitions import ADMIN_USER, topology_definitions
 from shared_contracts.message import Topic
 from shared_contracts.topology import SUBSCRIPTIONS, Subscription, subscriptions_of
-from shared_runtime.envelope import Envelope, Incoming, decode, headers_of
+from shared_runtime.envelope import BATCH, Envelope, Incoming, decode, encode_batch
 
 TIMEOUT_S = 10.0
 POLL_S = 0.1
@@ -27,25 +28,27 @@ MISSING_S = 4.0
 class Duplicates(Fault):
     """Every message takes a detour on which sessions change places, and arrives twice, the second time later.
 
-    The order within each session stays as it is for the first copies, as the broker promises. The detour ends when
-    everything is quiet: taken away earlier, it would itself let messages overtake others.
+    The order within each session stays as it is for the first copies, as the broker promises. The detour is there from
+    before the load until everything is quiet: built or taken away meanwhile, it would itself reorder messages.
     """
 
     name = "duplicates"
     hold_s = 5.0
 
-    async def inject(self) -> None:
+    async def prepare(self) -> None:
         self._connection = await aio_pika.connect(self.site.stack.broker_url(ADMIN_USER), timeout=TIMEOUT_S)
         self._channel = await self._connection.channel(publisher_confirms=True)
-        self._is_shuffling = True
+        self._is_shuffling = False
         self._copies = self._moved = 0
-        self._side: dict[str, deque[Envelope]] = {}
+        queues = [(subscription, partition) for subscription in ORDERED for partition in range(subscription.partitions)]
+        waiting = [await self._redirect(*queue) for queue in queues]
         self._tasks = [
-            asyncio.create_task(self._detour(subscription, partition))
-            for subscription in ORDERED
-            for partition in range(subscription.partitions)
+            asyncio.create_task(self._forward(subscription.queue(partition), arrived))
+            for (subscription, partition), arrived in zip(queues, waiting, strict=True)
         ]
-        await asyncio.sleep(0)
+
+    async def inject(self) -> None:
+        self._is_shuffling = True
 
     async def heal(self) -> None:
         self._is_shuffling = False
@@ -71,7 +74,8 @@ class Duplicates(Fault):
         for message in subscription.messages:
             await destination.bind(subscription.topic, f"{message.message_type}.{partition}")
 
-    async def _detour(self, subscription: Subscription, partition: int) -> None:
+    async def _redirect(self, subscription: Subscription, partition: int) -> deque[AbstractIncomingMessage]:
+        """Let what is for the queue go to one beside it. Returns where it arrives."""
         name = subscription.queue(partition)
         side = await self._channel.declare_queue(name + SIDE_SUFFIX, durable=True, arguments={"x-queue-type": "quorum"})
         await self._bind(subscription, partition, side.name)
@@ -80,20 +84,22 @@ class Duplicates(Fault):
             await direct.unbind(subscription.topic, f"{message.message_type}.{partition}")
         waiting: deque[AbstractIncomingMessage] = deque()
         await side.consume(_into(waiting))
+        return waiting
+
+    async def _forward(self, name: str, waiting: deque[AbstractIncomingMessage]) -> None:
         while True:
             if not waiting:
                 await asyncio.sleep(POLL_S / 5)
                 continue
-            if self._is_shuffling:
+            is_shuffling = self._is_shuffling
+            if is_shuffling:
                 await asyncio.sleep(self.random.uniform(0, LONGEST_STAY_S))
             taken = [waiting.popleft() for _ in range(len(waiting))]
             events = [event for message in taken for event in _events(message)]
-            for event in self._in_another_order(events) if self._is_shuffling else events:
-                await self._deliver(name, event)
-            if self._is_shuffling:
-                for event in self.random.sample(events, len(events)):
-                    await self._deliver(name, event)
-                    self._copies += 1
+            await self._deliver(name, self._in_another_order(events) if is_shuffling else events)
+            if is_shuffling:
+                await self._deliver(name, self.random.sample(events, len(events)))
+                self._copies += len(events)
             for delivered in taken:
                 await delivered.ack()
 
@@ -107,14 +113,9 @@ class Duplicates(Fault):
         self._moved += sum(one is not other for one, other in zip(events, shuffled, strict=True))
         return shuffled
 
-    async def _deliver(self, queue: str, event: Envelope) -> None:
+    async def _deliver(self, queue: str, events: Sequence[Envelope]) -> None:
         message = aio_pika.Message(
-            bytes(event.data),
-            headers=headers_of(event),
-            content_type="application/json",
-            message_id=str(event.id),
-            type=event.type,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            encode_batch(events), content_type=BATCH, delivery_mode=aio_pika.DeliveryMode.PERSISTENT
         )
         await self._channel.default_exchange.publish(message, queue, mandatory=True)
 

@@ -56,15 +56,21 @@ def bulk_view(bulk: Json, at: datetime) -> RenderableType:
 def preview_view(preview: Json, at: datetime) -> RenderableType:
     """What a dry run found."""
     skipped = preview.get("undecodable", 0)
-    text = f"{preview['selected']} dead letters are selected. Nothing was done."
+    number = preview["selected"]
+    text = f"{number_of(number)} {'is' if number == 1 else 'are'} selected. Nothing was done."
     parts: list[RenderableType] = [Text(text, style="bold")]
     if skipped:
-        parts.append(Text(f"{skipped} of them are no event as they are, and would be skipped unless mended."))
+        parts.append(Text(f"No event as they are, and skipped unless they are mended: {skipped} of them."))
     parts.append(letters_view(preview["examples"], at))
     left_out = preview["selected"] - len(preview["examples"])
     if left_out > 0:
         parts.append(Text(f"... and {left_out} more", style="dim"))
     return Group(*parts)
+
+
+def number_of(count: int) -> str:
+    """So many dead letters, in words."""
+    return "1 dead letter" if count == 1 else f"{count} dead letters"
 
 
 def discard_view(outcome: Json) -> RenderableType:

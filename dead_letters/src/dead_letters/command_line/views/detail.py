@@ -12,7 +12,7 @@ from dead_letters.command_line.moments import told
 from dead_letters.command_line.text import harmless, one_line
 from dead_letters.command_line.views.audit import audit_view
 from dead_letters.command_line.views.layout import Listing, block, cell, facts, section, state_cell, times
-from dead_letters.command_line.views.letters import cause_of
+from dead_letters.command_line.views.letters import cause_of, standing_cell
 
 BODY_CHARACTERS_MAX = 4_000
 STACK_CHARACTERS_MAX = 12_000
@@ -43,7 +43,7 @@ def _facts(letter: Json, at: datetime) -> list[tuple[str, Text | str]]:
     parked = "yes: later messages of its session wait behind it" if letter["is_parked"] else "no"
     return [
         ("dead letter", letter["dead_letter_id"]),
-        ("state", state_cell(letter["state"])),
+        ("state", standing_cell(letter, at)),
         ("service", letter["service"]),
         ("subscription", letter["subscription"]),
         ("message", f"{letter['message_type'] or '-'}  {letter['message_id'] or ''}"),

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from dead_letters.command_line.client import Json
-from dead_letters.command_line.moments import told
+from dead_letters.command_line.moments import age_of, told
 from dead_letters.command_line.views.layout import Listing, cell, facts, state_cell, times
 
 
@@ -16,7 +16,7 @@ def letters_view(items: Sequence[Json], at: datetime) -> RenderableType:
     rows = [
         [
             cell(one["dead_letter_id"]),
-            state_cell(one["state"]),
+            standing_cell(one, at),
             cell(told(one["last_failed_at"], at)),
             cell(one["subscription"]),
             cell(_short_type(one["message_type"])),
@@ -58,7 +58,7 @@ def letter_view(letter: Json, at: datetime) -> RenderableType:
     return facts(
         [
             ("dead letter", cell(letter["dead_letter_id"])),
-            ("state", state_cell(letter["state"])),
+            ("state", standing_cell(letter, at)),
             ("subscription", cell(letter["subscription"])),
             ("message", cell(letter["message_type"])),
             ("session", cell(letter["session_id"])),
@@ -84,6 +84,16 @@ def change_view(letter: Json, at: datetime) -> RenderableType:
     line = Text("  ").join(parts)
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
+
+
+def standing_cell(letter: Json, at: datetime) -> Text:
+    """The state, and for how long there is no answer to a replay."""
+    state = state_cell(letter["state"])
+    if letter["state"] == "replaying":
+        state.append(f" for {age_of(letter['changed_at'], at)}")
+    elif letter["unanswered"]:
+        state.append(", a replay is not answered")
+    return state
 
 
 def cause_of(one: Json) -> str:

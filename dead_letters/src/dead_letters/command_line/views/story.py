@@ -53,19 +53,28 @@ def _events(events: Sequence[Json], at: datetime) -> RenderableType:
 
 
 def _waiting(waiting: Sequence[Json], at: datetime) -> RenderableType:
-    rows = [
-        [
-            cell(one["subscription"]),
-            cell(one["position"]),
-            cell(one["message_type"]),
-            cell(
-                "parked" if one["is_parked"] else f"tried {times(one['attempts'])}", "red" if one["is_parked"] else ""
-            ),
-            cell(None if one["is_parked"] else told(one["due_at"], at)),
-            cell(one["message_id"]),
-            cell(one["error"]),
-        ]
-        for one in waiting
-    ]
+    heads: dict[tuple[str, str], int] = {}
+    for one in waiting:
+        heads.setdefault((one["service"], one["subscription"]), one["position"])
+    rows = [_place(one, heads[one["service"], one["subscription"]], at) for one in waiting]
     titles = ("SUBSCRIPTION", "POSITION", "MESSAGE", "WHY", "DUE", "MESSAGE ID", "ERROR")
     return Listing(titles, rows, lead=4, nothing="Nothing waits.")
+
+
+def _place(one: Json, head: int, at: datetime) -> list[Text]:
+    if one["is_parked"]:
+        why, due, error = cell("parked", "red"), None, one["error"]
+    elif one["position"] != head:
+        # Its own moment has no meaning: it comes when those before it are dealt with.
+        why, due, error = cell(f"waits behind {head}"), None, None
+    else:
+        why, due, error = cell(f"tried {times(one['attempts'])}"), told(one["due_at"], at), one["error"]
+    return [
+        cell(one["subscription"]),
+        cell(one["position"]),
+        cell(one["message_type"]),
+        why,
+        cell(due),
+        cell(one["message_id"]),
+        cell(error),
+    ]
