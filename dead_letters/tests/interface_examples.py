@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from dead_letters.api.bodies import (
+from dead_letters.api.answers import (
     AuditEntryView,
     BulkReplayView,
     DeadLetterDetail,

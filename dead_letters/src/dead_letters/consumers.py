@@ -53,12 +53,12 @@ from dead_letters.loaders import (
     replay_key,
 )
 from dead_letters.recording import (
-    conflict_of,
     record_action,
     record_bulk_action,
     record_discard,
     record_reopen,
     record_replay,
+    told_as_conflict,
     unknown_bulk_replay,
     unknown_dead_letter,
 )
@@ -105,23 +105,19 @@ def on_replay_handled(answer: ReplayHandled, work: UnitOfWork) -> None:
 @consumer.handles(
     ReplayDeadLetter, loads=[loaded_by(DeadLetter, lambda command: command.dead_letter_id), load_contents]
 )
+@told_as_conflict()
 def on_replay_dead_letter(command: ReplayDeadLetter, work: UnitOfWork) -> DeadLetter:
     """Send the dead letter to its subscription again, once: it is refused unless it is open."""
     known = _known(command.dead_letter_id, work)
-    try:
-        return record_replay(known, Instruction(command.actor, command.why), work)
-    except Refused as refused:
-        raise conflict_of(refused) from None
+    return record_replay(known, Instruction(command.actor, command.why), work)
 
 
 @consumer.handles(DiscardDeadLetter, loads=[loaded_by(DeadLetter, lambda command: command.dead_letter_id)])
+@told_as_conflict()
 def on_discard_dead_letter(command: DiscardDeadLetter, work: UnitOfWork) -> DeadLetter:
     """Discard the dead letter; its session goes on without it."""
     known = _known(command.dead_letter_id, work)
-    try:
-        return record_discard(known, Instruction(command.actor, command.why), work)
-    except Refused as refused:
-        raise conflict_of(refused) from None
+    return record_discard(known, Instruction(command.actor, command.why), work)
 
 
 @consumer.handles(DiscardMany, loads=[load_dead_letters])
@@ -136,13 +132,11 @@ def on_discard_many(command: DiscardMany, work: UnitOfWork) -> int:
 
 
 @consumer.handles(RestoreDeadLetter, loads=[loaded_by(DeadLetter, lambda command: command.dead_letter_id)])
+@told_as_conflict()
 def on_restore_dead_letter(command: RestoreDeadLetter, work: UnitOfWork) -> DeadLetter:
     """Take a discard back. Its session has gone on: a replay comes behind what is there by then."""
     known = _known(command.dead_letter_id, work)
-    try:
-        letter = decide_restore(known, work.now)
-    except Refused as refused:
-        raise conflict_of(refused) from None
+    letter = decide_restore(known, work.now)
     work.put(letter)
     record_action(Action.RESTORE, known, letter, Instruction(command.actor, command.why), work)
     return letter
@@ -151,28 +145,24 @@ def on_restore_dead_letter(command: RestoreDeadLetter, work: UnitOfWork) -> Dead
 @consumer.handles(
     ReopenDeadLetter, loads=[loaded_by(DeadLetter, lambda command: command.dead_letter_id), load_unanswered_items]
 )
+@told_as_conflict()
 def on_reopen_dead_letter(command: ReopenDeadLetter, work: UnitOfWork) -> DeadLetter:
     """Wait no longer for the answer to its replay. Replayed again it has the same epoch, and so no effect twice."""
     known = _known(command.dead_letter_id, work)
-    try:
-        return record_reopen(known, Instruction(command.actor, command.why), work)
-    except Refused as refused:
-        raise conflict_of(refused) from None
+    return record_reopen(known, Instruction(command.actor, command.why), work)
 
 
 @consumer.handles(EditDeadLetter, loads=[loaded_by(DeadLetter, lambda command: command.dead_letter_id), load_contents])
+@told_as_conflict()
 def on_edit_dead_letter(command: EditDeadLetter, work: UnitOfWork) -> DeadLetter:
     """Mend a copy; the versions before it are kept. Who looked at an older version is refused."""
     known = _known(command.dead_letter_id, work)
     content = work.get(Content, known.dead_letter_id)
     assert content is not None  # noqa: S101 - every dead letter has a body
-    try:
-        require_version(known, command.if_version)
-        require_version(known, content.version)
-        version = next_version(known, content, command, work.now)
-        letter = decide_edit(known, version, command.if_version, work.now)
-    except Refused as refused:
-        raise conflict_of(refused) from None
+    require_version(known, command.if_version)
+    require_version(known, content.version)
+    version = next_version(known, content, command, work.now)
+    letter = decide_edit(known, version, command.if_version, work.now)
     work.put(version)
     work.put(letter)
     record_action(Action.EDIT, known, letter, Instruction(command.actor, command.why), work)

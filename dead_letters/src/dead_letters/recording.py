@@ -1,5 +1,7 @@
 """What several handlers record alike."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from uuid import UUID
 
 from dead_letters.contents import Content
@@ -127,9 +129,13 @@ def record_bulk_action(
     )
 
 
-def conflict_of(refused: Refused) -> Problem:
-    """The refusal as HTTP clients are told."""
-    return Problem(409, refused.objection, str(refused), **refused.facts)
+@contextmanager
+def told_as_conflict() -> Generator[None]:
+    """What the rules refuse is a conflict for who asked over HTTP: Problem 409 instead of Refused."""
+    try:
+        yield
+    except Refused as refused:
+        raise Problem(409, refused.objection, str(refused), **refused.facts) from None
 
 
 def unknown_dead_letter(dead_letter_id: UUID) -> Problem:

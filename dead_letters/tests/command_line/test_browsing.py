@@ -8,7 +8,7 @@ import httpx
 import pytest
 from interface_examples import NOON, A, B, a_detail, a_group, a_letter, a_story, a_waiting_message, an_audit_entry, told
 
-from dead_letters.api.bodies import AuditQuery, GroupQuery, ListQuery
+from dead_letters.api.requests import AuditQuery, GroupQuery, ListQuery
 
 
 def query_of(request: httpx.Request) -> dict[str, str]:

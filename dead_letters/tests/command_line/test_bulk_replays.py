@@ -3,7 +3,7 @@
 import pytest
 from interface_examples import BULK, A, a_bulk, a_finished_bulk
 
-from dead_letters.api.bodies import Reason
+from dead_letters.api.requests import Reason
 
 WHY = ("--why", "lunch")
 ITEM = {"dead_letter_id": str(A), "state": "failed", "note": None}

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from interface_examples import A, a_letter, told
 
-from dead_letters.api.bodies import Draft, Edit, Verdict
+from dead_letters.api.answers import Verdict
+from dead_letters.api.requests import Draft, Edit
 from dead_letters.domain.limits import BODY_BYTES_MAX
 
 BODY = b'{"package":{"weight_kg":-1.50,"tags":["a","b"]},"name":"Z\xc3\xbcrich"}'

@@ -7,7 +7,7 @@ import pytest
 import typer
 from pydantic import ValidationError
 
-from dead_letters.api.bodies import ExportFormat, Filter, ListQuery, StateFilter
+from dead_letters.api.requests import ExportFormat, Filter, ListQuery, StateFilter
 from dead_letters.command_line.bulk_replays import BulkStateChoice, ItemStateChoice
 from dead_letters.command_line.filters import Conditions, StateChoice
 from dead_letters.command_line.moments import now, read_moment, told

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from interface_examples import BULK, FINGERPRINT, A, B, a_bulk, a_finished_bulk, a_letter
 
-from dead_letters.api.bodies import BulkDiscard, BulkReplayRequest, Reason
+from dead_letters.api.requests import BulkDiscard, BulkReplayRequest, Reason
 from dead_letters.command_line import repairing
 from dead_letters.domain.states import BulkState
 

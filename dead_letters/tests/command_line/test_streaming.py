@@ -7,7 +7,7 @@ import httpx
 import pytest
 from interface_examples import A, B, a_letter
 
-from dead_letters.api.bodies import ExportQuery, LiveQuery
+from dead_letters.api.requests import ExportQuery, LiveQuery
 from dead_letters.command_line import events
 from dead_letters.command_line.events import Event, read_events
 from dead_letters.command_line.streaming import whole_lines

@@ -9,15 +9,22 @@ import pytest
 import pytest_asyncio
 from dead_letter_examples import REQUESTS, Sender
 from dead_letter_processes import SUPPORT, make_app
+from fastapi import FastAPI
 
 from shared_runtime.testing import PARTITIONS, Broker, Mailbox, eventually, running
 
 
-@pytest_asyncio.fixture(scope="module")
-async def client(places) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody of support."""
+@pytest.fixture(scope="module")
+def app(places) -> FastAPI:
+    """The process that `client` talks to."""
     places.migrated("dead_letters")
-    async with running(make_app(places)) as client:
+    return make_app(places)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody of support."""
+    async with running(app) as client:
         client.headers.update(SUPPORT)
         yield client
 
@@ -48,7 +55,7 @@ def taken_in(client: httpx.AsyncClient) -> Taken:
             is_so = answer.status_code == 200 and all(found[name] == value for name, value in expected.items())
             return found if is_so else None
 
-        return await eventually(look)  # type: ignore[return-value]
+        return await eventually(look)
 
     return wait
 

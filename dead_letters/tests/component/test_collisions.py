@@ -48,18 +48,38 @@ async def around(client, sender, taken_in):
 
 
 @pytest.fixture
-def one_batch(client, database, opened):
-    """The commands of this block share one transaction: they wait behind one that waits for a lock."""
+def all_wait(app):
+    """Wait until so many commands wait for the next transaction."""
+
+    async def wait(count: int) -> None:
+        async def is_so() -> bool:
+            return app.state.service.commands.waiting == count
+
+        await eventually(is_so)
+
+    return wait
+
+
+@pytest.fixture
+def one_batch(client, database, opened, all_wait):
+    """The two commands of this block share one transaction: they wait behind one that waits for a lock."""
 
     @asynccontextmanager
     async def block() -> AsyncIterator[None]:
         event = await opened()
+
+        async def is_locked() -> bool:
+            return await database.fetchval(
+                "SELECT count(*) > 0 FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+
         async with database.transaction():
             await database.execute("SELECT FROM dead_letter WHERE dead_letter_id = $1 FOR UPDATE", letter_id(event))
             first = asyncio.create_task(client.post(f"{LETTERS}/{letter_id(event)}/discard", json=WHY))
-            await asyncio.sleep(0.2)
+            await eventually(is_locked)
             yield
-            await asyncio.sleep(0.2)
+            await all_wait(2)
         await first
 
     return block
@@ -70,7 +90,7 @@ async def finished(client, bulk: dict[str, Any], **expected: Any) -> dict[str, A
         found = (await client.get(f"{BULK}/{bulk['bulk_replay_id']}")).json()
         return found if all(found[name] == value for name, value in expected.items()) else None
 
-    return await eventually(look)  # type: ignore[return-value]
+    return await eventually(look)
 
 
 async def started(client, ids: list[Any]) -> dict[str, Any]:
@@ -80,13 +100,15 @@ async def started(client, ids: list[Any]) -> dict[str, Any]:
     return answer.json()
 
 
-async def test_a_replay_never_sends_another_body_than_it_says(client, opened, one_batch, requests_mailbox) -> None:
+async def test_a_replay_never_sends_another_body_than_it_says(
+    client, opened, one_batch, all_wait, requests_mailbox
+) -> None:
     event = await opened()
     path = f"{LETTERS}/{letter_id(event)}"
     async with one_batch():
         edit = {"body": '{"mended": true}', "if_version": 0, "why": "a typing error"}
         editing = asyncio.create_task(client.put(f"{path}/body", json=edit))
-        await asyncio.sleep(0.05)
+        await all_wait(1)
         replaying = asyncio.create_task(client.post(f"{path}/replay", json=WHY))
     assert (await editing).status_code == 200
     answer = await replaying
@@ -101,12 +123,12 @@ async def test_a_replay_never_sends_another_body_than_it_says(client, opened, on
     assert bytes(replay.data) == b'{"mended": true}'
 
 
-async def test_an_edit_builds_on_the_version_that_it_names(client, opened, one_batch) -> None:
+async def test_an_edit_builds_on_the_version_that_it_names(client, opened, one_batch, all_wait) -> None:
     event = await opened()
     path = f"{LETTERS}/{letter_id(event)}/body"
     async with one_batch():
         first = asyncio.create_task(client.put(path, json={"body": "[1]", "if_version": 0, "why": "mend it"}))
-        await asyncio.sleep(0.05)
+        await all_wait(1)
         blind = {"expires_at": None, "if_version": 1, "why": "nobody has seen version 1 yet"}
         second = asyncio.create_task(client.put(path, json=blind))
     assert [(await one).status_code for one in (first, second)] == [200, 409]

@@ -171,7 +171,7 @@ async def test_a_bulk_replay_ends_without_the_answer(client, sender, taken_in, w
             found = (await client.get(f"{BULK}/{bulk['bulk_replay_id']}")).json()
             return found if all(found[name] == value for name, value in expected.items()) else None
 
-        return await eventually(look)  # type: ignore[return-value]
+        return await eventually(look)
 
     await is_at(sent=2)
     await sender.answer(as_replayed(events[0]))

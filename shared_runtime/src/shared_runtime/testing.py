@@ -22,7 +22,9 @@ T = TypeVar("T")
 PARTITIONS = 4
 
 
-async def eventually(look: Callable[[], Awaitable[T]], *, timeout_s: float = 15.0, interval_s: float = 0.02) -> T:
+async def eventually(
+    look: Callable[[], Awaitable[T | None]], *, timeout_s: float = 15.0, interval_s: float = 0.02
+) -> T:
     """What `look` returns once it is true; it is asked again until then.
 
     Raises AssertionError with the last answer when the time is up.

@@ -14,7 +14,6 @@ from faultline.summary import Summary
 STOP_TIMEOUT_S = 60.0
 SEEDS_IN_PLACE_OF_VOID_ONES = 1_000
 """What is added to the seed of a void trial; once."""
-POLL_S = 0.5
 LINE_BYTES_MAX = 16 * 1024 * 1024
 """A summary with many violations is long."""
 
@@ -83,28 +82,28 @@ async def run_side_by_side(
 
     A void one, whose fault came when nothing was under way, is made up for by another with a seed of its own.
     """
-    waiting = list(reversed(trials))
-    expected = len(trials)
-    done: asyncio.Queue[Summary] = asyncio.Queue()
     workers = [Worker(folder / f"worker-{number}", is_long=is_long) for number in range(1, sites + 1)]
+    idle: asyncio.Queue[Worker] = asyncio.Queue()
+    for worker in workers:
+        idle.put_nowait(worker)
 
-    async def work(worker: Worker) -> None:
-        while True:
-            while waiting:
-                await done.put(await worker.run(*waiting.pop()))
-            # Another may have been void.
-            await asyncio.sleep(POLL_S)
+    async def run(scenario: str, seed: int) -> Summary:
+        worker = await idle.get()
+        try:
+            return await worker.run(scenario, seed)
+        finally:
+            idle.put_nowait(worker)
 
-    tasks = [asyncio.create_task(work(worker)) for worker in workers]
+    # Tasks wait for a worker in the order in which they were made.
+    tasks = {asyncio.create_task(run(*trial)) for trial in trials}
     try:
-        while expected:
-            summary = await done.get()
-            expected -= 1
-            if summary.is_void and summary.seed < SEEDS_IN_PLACE_OF_VOID_ONES:
-                trial = (summary.scenario, summary.seed + SEEDS_IN_PLACE_OF_VOID_ONES)
-                expected += 1
-                waiting.insert(0, trial)
-            yield summary
+        while tasks:
+            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                summary = task.result()
+                if summary.is_void and summary.seed < SEEDS_IN_PLACE_OF_VOID_ONES:
+                    tasks.add(asyncio.create_task(run(summary.scenario, summary.seed + SEEDS_IN_PLACE_OF_VOID_ONES)))
+                yield summary
     finally:
         for task in tasks:
             task.cancel()

@@ -8,21 +8,19 @@ from fastapi import APIRouter, Query, Request, Response
 
 from dead_letters import queries
 from dead_letters.api.access import UNKNOWN, Support, letter_row
-from dead_letters.api.bodies import (
+from dead_letters.api.answers import (
     AuditEntryView,
-    BodyQuery,
     DeadLetterDetail,
     DeadLetterPage,
     DeadLetterSummary,
     FailureView,
     Group,
     GroupPage,
-    GroupQuery,
-    ListQuery,
     ReplayView,
     Story,
     VersionView,
 )
+from dead_letters.api.requests import BodyQuery, GroupQuery, ListQuery
 from dead_letters.api.stories import tell_story
 from dead_letters.domain.limits import PREVIEW_BYTES_MAX
 from shared_runtime import Problem

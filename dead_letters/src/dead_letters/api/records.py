@@ -7,17 +7,8 @@ from fastapi import APIRouter, Query
 
 from dead_letters import queries
 from dead_letters.api.access import UNKNOWN_BULK, Support
-from dead_letters.api.bodies import (
-    AuditEntryView,
-    AuditPage,
-    AuditQuery,
-    BulkQuery,
-    BulkReplayPage,
-    BulkReplayView,
-    ItemPage,
-    ItemQuery,
-    ItemView,
-)
+from dead_letters.api.answers import AuditEntryView, AuditPage, BulkReplayPage, BulkReplayView, ItemPage, ItemView
+from dead_letters.api.requests import AuditQuery, BulkQuery, ItemQuery
 from dead_letters.recording import unknown_bulk_replay
 from dead_letters.tables import BulkReplayRow
 from shared_runtime.http import ReadSession

@@ -8,18 +8,8 @@ from sqlmodel import col
 
 from dead_letters import queries
 from dead_letters.api.access import CONFLICT, NOT_SELECTABLE, UNKNOWN, UNKNOWN_BULK, Support, letter_row
-from dead_letters.api.bodies import (
-    BulkDiscard,
-    BulkReplayRequest,
-    BulkReplayView,
-    DeadLetterSummary,
-    DiscardOutcome,
-    Draft,
-    DryRun,
-    Edit,
-    Reason,
-    Verdict,
-)
+from dead_letters.api.answers import BulkReplayView, DeadLetterSummary, DiscardOutcome, DryRun, Verdict
+from dead_letters.api.requests import BulkDiscard, BulkReplayRequest, Draft, Edit, Reason
 from dead_letters.commands import (
     DiscardDeadLetter,
     DiscardMany,

@@ -10,7 +10,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from dead_letters import queries
-from dead_letters.api.bodies import DeadLetterSummary, SilentService, Story, StoryEvent, StoryKind, WaitingMessage
+from dead_letters.api.answers import DeadLetterSummary, SilentService, Story, StoryEvent, StoryKind, WaitingMessage
 from dead_letters.domain.audit import Action
 from dead_letters.domain.limits import STORY_DEAD_LETTERS_MAX
 from dead_letters.domain.states import ReplayState

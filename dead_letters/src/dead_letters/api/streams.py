@@ -14,7 +14,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from dead_letters import queries
 from dead_letters.api.access import Support
-from dead_letters.api.bodies import DeadLetterSummary, ExportFormat, ExportQuery, LiveQuery
+from dead_letters.api.answers import DeadLetterSummary
+from dead_letters.api.requests import ExportFormat, ExportQuery, LiveQuery
 from dead_letters.domain.choice import Choice
 from dead_letters.queries import Position
 from shared_runtime import Problem
