@@ -28,9 +28,12 @@ from ingestion.representations import (
 from ingestion.tables import CancellationRow, DeliveryProgressRow, DeliveryRequestRow, RescheduleRow
 from shared_runtime import Problem
 from shared_runtime.envelope import new_id
-from shared_runtime.http import Caller, ReadSession, execute, json_body
+from shared_runtime.http import Caller, DirectRoute, ReadSession, execute, json_body
 
 router = APIRouter(prefix=STATUS_PATH, tags=["delivery requests"])
+# What customers send most, and all at the same time.
+intake = APIRouter(prefix=STATUS_PATH, tags=["delivery requests"], route_class=DirectRoute)
+routers = [intake, router]
 
 State = TypeVar("State")
 
@@ -38,7 +41,7 @@ JSON = "application/json"
 RETRY_AFTER = {"Retry-After": str(limits.POLL_AFTER_S)}
 
 
-@router.post(
+@intake.post(
     "",
     status_code=202,
     responses=ACCEPTED | KEY_REFUSED,

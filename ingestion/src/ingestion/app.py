@@ -1,8 +1,8 @@
 """The composition root."""
 
-from ingestion.api import router
+from ingestion.api import routers
 from ingestion.consumers import consumer
 from ingestion.settings import Settings
 from shared_runtime import create_app
 
-app = create_app(consumer, Settings(), routers=[router], title="Ingestion")
+app = create_app(consumer, Settings(), routers=routers, title="Ingestion")

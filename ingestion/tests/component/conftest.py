@@ -10,7 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from ingestion.api import router
+from ingestion.api import routers
 from ingestion.consumers import consumer
 from ingestion.settings import Settings
 from local_stack.servers import LocalServers
@@ -45,14 +45,14 @@ def settings(servers: LocalServers) -> Settings:
 @pytest_asyncio.fixture(scope="package")
 async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """Talks to a process of ingestion."""
-    async with running(create_app(consumer, settings, routers=[router], title="Ingestion")) as client:
+    async with running(create_app(consumer, settings, routers=routers, title="Ingestion")) as client:
         yield client
 
 
 @pytest_asyncio.fixture(scope="package")
 async def other_client(settings: Settings, client: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
     """Talks to a second process of ingestion, on the same database."""
-    app = create_app(consumer, settings, routers=[router], title="Ingestion")
+    app = create_app(consumer, settings, routers=routers, title="Ingestion")
     # The first process has the queues, each of which lets one consumer in at a time.
     async with running(app) as other_client:
         yield other_client

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from ingestion.api import router
+from ingestion.api import routers
 from ingestion.consumers import consumer
 from ingestion.representations import EXAMPLE_ID, STATUS_PATH
 from ingestion.settings import Settings
 from shared_runtime import create_app
 
 NOWHERE = Settings(database_url="postgresql://nobody@localhost/none", broker_url="amqp://nobody@localhost/")
-DOCUMENT: dict[str, Any] = create_app(consumer, NOWHERE, routers=[router], title="Ingestion").openapi()
+DOCUMENT: dict[str, Any] = create_app(consumer, NOWHERE, routers=routers, title="Ingestion").openapi()
 OPERATIONS = {
     f"{method.upper()} {path}": operation
     for path, operations in DOCUMENT["paths"].items()

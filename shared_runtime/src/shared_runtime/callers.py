@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Request
 
 from shared_runtime.problems import Problem
 
@@ -13,14 +13,9 @@ SUBJECT_LENGTH_MAX = 128
 ROLES_LENGTH_MAX = 1_024
 
 
-async def read_caller(
-    request: Request,
-    x_subject: Annotated[
-        str | None, Header(description=f"Who is calling: 1 to {SUBJECT_LENGTH_MAX} printable ASCII characters")
-    ] = None,
-) -> str:
+async def read_caller(request: Request) -> str:
     """The subject. Raises Problem 401 when there is none, 400 when it is ambiguous or cannot be one."""
-    subject = _only(request, SUBJECT, x_subject)
+    subject = _only(request, SUBJECT)
     if not subject:
         raise Problem(401, "caller-unknown", f"the header {SUBJECT}, which the gateway sets, is missing")
     if not _is_readable(subject, SUBJECT_LENGTH_MAX):
@@ -28,11 +23,9 @@ async def read_caller(
     return subject
 
 
-async def read_roles(
-    request: Request, x_roles: Annotated[str, Header(description="The caller's roles, separated by commas")] = ""
-) -> frozenset[str]:
+async def read_roles(request: Request) -> frozenset[str]:
     """The roles. Raises Problem 400 when they are ambiguous or cannot be any."""
-    roles = _only(request, ROLES, x_roles) or ""
+    roles = _only(request, ROLES) or ""
     if not _is_readable(roles, ROLES_LENGTH_MAX):
         raise Problem(400, "caller-invalid", f"{ROLES} is at most {ROLES_LENGTH_MAX} printable ASCII characters")
     return frozenset(role for part in roles.split(",") if (role := part.strip()))
@@ -62,12 +55,13 @@ def require_role(role: str) -> Callable[..., Any]:
     return RequiredRole(role)
 
 
-def _only(request: Request, name: str, value: str | None) -> str | None:
+def _only(request: Request, name: str) -> str | None:
+    values = request.headers.getlist(name)
     # Which of two counts is anybody's guess, and the guess of a proxy on the way may be another.
-    if len(request.headers.getlist(name)) > 1:
+    if len(values) > 1:
         raise Problem(400, "caller-ambiguous", f"the header {name} was sent more than once")
     # Space around a value is no part of it (RFC 9110, section 5.5), and not every server takes it off.
-    return value and value.strip(" \t")
+    return values[0].strip(" \t") if values else None
 
 
 def _is_readable(value: str, length_max: int) -> bool:

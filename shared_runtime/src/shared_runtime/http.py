@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -16,12 +17,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp
 
 from shared_runtime import logs, openapi, support
 from shared_runtime.bodies import Instant, json_body
 from shared_runtime.callers import Caller, Roles, require_role
 from shared_runtime.consumer import Consumer
+from shared_runtime.direct import DirectRoute, DirectRoutes
 from shared_runtime.errors import TransientError, is_conflict, outage_of, text_of
 from shared_runtime.middleware import RequestMiddleware
 from shared_runtime.problems import Problem
@@ -29,7 +33,17 @@ from shared_runtime.reads import close_engine, open_engine
 from shared_runtime.service import Service
 from shared_runtime.settings import ServiceSettings
 
-__all__ = ["Caller", "Instant", "ReadSession", "Roles", "create_app", "execute", "json_body", "require_role"]
+__all__ = [
+    "Caller",
+    "DirectRoute",
+    "Instant",
+    "ReadSession",
+    "Roles",
+    "create_app",
+    "execute",
+    "json_body",
+    "require_role",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +68,20 @@ class Application(FastAPI):
         self._max_request_bytes = service.settings.max_request_bytes
         for router in routers:
             self.include_router(router)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What a request passes: our middlewares, then the direct routes, then what FastAPI's own routes need.
+
+        Starlette's outermost layer, which answers what nobody else did, and FastAPI's limit of bodies are not among
+        them: RequestMiddleware does both.
+        """
+        app: ASGIApp = AsyncExitStackMiddleware(self.router)
+        app = ExceptionMiddleware(app, handlers=self.exception_handlers)
+        routes = [route for router in self._routers for route in router.routes]
+        app = DirectRoutes(app, routes, self.exception_handlers)
+        for middleware, arguments, options in reversed(self.user_middleware):
+            app = middleware(app, *arguments, **options)
+        return app
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
@@ -115,6 +143,8 @@ def create_app(
         redoc_url=None,
         # With a slash at its end a path is another one.
         redirect_slashes=False,
+        # RequestMiddleware does it, for direct routes as well.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.add_middleware(
         RequestMiddleware,

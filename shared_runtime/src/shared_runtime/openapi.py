@@ -11,11 +11,16 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from shared_runtime.bodies import SCHEMAS, JsonBody
-from shared_runtime.callers import RequiredRole, read_caller, read_roles
+from shared_runtime.callers import ROLES, SUBJECT, SUBJECT_LENGTH_MAX, RequiredRole, read_caller, read_roles
 from shared_runtime.middleware import WITH_BODY
 from shared_runtime.problems import MEDIA_TYPE, ProblemDetails
 
 DESCRIPTION = "Every error is a problem document (RFC 9457); programs compare its `type`."
+HEADERS = {
+    read_caller: (SUBJECT, f"Who is calling: 1 to {SUBJECT_LENGTH_MAX} printable ASCII characters"),
+    read_roles: (ROLES, "The caller's roles, separated by commas"),
+}
+"""What is read off the headers, with their names and meanings."""
 RETRY_AFTER = {"description": "Seconds to wait before the request is sent again", "schema": {"type": "integer"}}
 
 
@@ -24,7 +29,10 @@ class UndocumentedProblem(UserWarning):
 
 
 def complete(document: dict[str, Any], routes: Iterable[APIRoute], *, max_request_bytes: int) -> dict[str, Any]:
-    """Add bodies and problems to the document that FastAPI made of these routes. Doing it again changes nothing."""
+    """Add headers, bodies and problems to the document that FastAPI made of these routes.
+
+    Doing it again changes nothing.
+    """
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas[ProblemDetails.__name__] = ProblemDetails.model_json_schema(ref_template=SCHEMAS + "{model}")
     schemas.update(schemas[ProblemDetails.__name__].pop("$defs"))
@@ -33,6 +41,10 @@ def complete(document: dict[str, Any], routes: Iterable[APIRoute], *, max_reques
             continue
         for method in route.methods or ():
             operation = document["paths"][route.path_format][method.lower()]
+            headers = _headers_of(route)
+            if headers:
+                others = [one for one in operation.get("parameters", []) if one not in headers]
+                operation["parameters"] = others + headers
             body = _body_of(route)
             if body is not None:
                 operation["requestBody"] = body.described_in(schemas)
@@ -47,7 +59,7 @@ def complete(document: dict[str, Any], routes: Iterable[APIRoute], *, max_reques
 
 def problems_of(route: APIRoute, method: str, *, max_request_bytes: int) -> dict[int, str]:
     """Every status of a problem that the route can answer, and when it does."""
-    calls = {call for dependant in _tree(route.dependant) if (call := dependant.call) is not None}
+    calls = _calls_of(route)
     has_body = route.body_field is not None or _body_of(route) is not None
     reasons: dict[int, list[str]] = {503: ["The service cannot answer just now"]}
 
@@ -74,6 +86,20 @@ def problems_of(route: APIRoute, method: str, *, max_request_bytes: int) -> dict
     elif any(one.path_params or one.query_params for one in _tree(route.dependant)):
         add(422, "Parameters are missing or invalid")
     return {status: "; ".join(said) for status, said in reasons.items()}
+
+
+def _calls_of(route: APIRoute) -> set[Any]:
+    return {call for dependant in _tree(route.dependant) if (call := dependant.call) is not None}
+
+
+def _headers_of(route: APIRoute) -> list[dict[str, Any]]:
+    """As FastAPI describes an optional header: what is refused without one is told by the answers."""
+    calls = _calls_of(route)
+    return [
+        {"name": name, "in": "header", "required": False, "description": meaning, "schema": {"type": "string"}}
+        for call, (name, meaning) in HEADERS.items()
+        if call in calls
+    ]
 
 
 def _body_of(route: APIRoute) -> JsonBody[Any] | None:

@@ -33,6 +33,8 @@ def main() -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            # Nothing here depends on the address of a client.
+            proxy_headers=False,
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout_s * HTTP_SHARE_OF_STOP)),
         )
     )
