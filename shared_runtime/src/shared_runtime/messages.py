@@ -14,7 +14,7 @@ from shared_runtime.dead_letter import dead_letter, reason_and_description_of
 from shared_runtime.dead_letter_limit import DeadLetterLimit
 from shared_runtime.envelope import Envelope, Undecodable, utc_now
 from shared_runtime.errors import DeadLetterReason, PermanentError, SubscriptionPaused, text_of
-from shared_runtime.metrics import DEAD_LETTERED, DUPLICATES, FAILED, HANDLED, LATENCY, RECEIVED, RETRIED
+from shared_runtime.metrics import DEAD_LETTERED, DUPLICATES, FAILED, HANDLED, LATENCY, RECEIVED, RETRIED, series
 from shared_runtime.outbox import Outgoing
 from shared_runtime.processor import Ending, Job, Processor, Source
 from shared_runtime.reader import Reader
@@ -30,6 +30,8 @@ MAX_CRASHES = 3
 
 class SubscriptionSource(Source):
     """Events of one subscription: admitted by the inbox, set aside when their handler fails."""
+
+    is_paced = True
 
     def __init__(self, processor: Processor, subscription: Subscription, limit: DeadLetterLimit) -> None:
         self.name = subscription.name
@@ -115,22 +117,22 @@ class SubscriptionSource(Source):
     def committed(self, jobs: Sequence[Job], now: datetime) -> None:
         self.limit.take(sum(job.ending is Ending.DEAD_LETTERED for job in jobs))
         for job in jobs:
-            RECEIVED.labels(self.name, self.reader.label_of(job.envelope)).inc()
+            series(RECEIVED, self.name, self.reader.label_of(job.envelope)).inc()
             self.count(job, now)
 
     def count(self, job: Job, now: datetime) -> None:
         """Show in figures and log lines how a job ended."""
         kind = self.reader.label_of(job.envelope)
         if job.error is not None and not isinstance(job.error, Follows):
-            FAILED.labels(self.name, kind, type(job.error).__name__).inc()
+            series(FAILED, self.name, kind, type(job.error).__name__).inc()
         match job.ending:
             case Ending.HANDLED:
-                HANDLED.labels(self.name, kind).inc()
-                LATENCY.labels(self.name).observe((now - job.envelope.time).total_seconds())
+                series(HANDLED, self.name, kind).inc()
+                series(LATENCY, self.name).observe((now - job.envelope.time).total_seconds())
             case Ending.DUPLICATE:
-                DUPLICATES.labels(self.name).inc()
+                series(DUPLICATES, self.name).inc()
             case Ending.HELD:
-                RETRIED.labels(self.name, kind).inc()
+                series(RETRIED, self.name, kind).inc()
                 self._tell("message_held", job.envelope, job.error)
             case Ending.DEAD_LETTERED:
                 self.count_dead_letter(job.envelope, job.error)
@@ -142,7 +144,7 @@ class SubscriptionSource(Source):
     def count_dead_letter(self, message: Envelope | Undecodable, error: BaseException | None) -> None:
         """Show in figures and a log line that a message was dead-lettered."""
         assert error is not None  # noqa: S101 - it is why
-        DEAD_LETTERED.labels(self.name, reason_and_description_of(error)[0]).inc()
+        series(DEAD_LETTERED, self.name, reason_and_description_of(error)[0]).inc()
         self._tell("message_dead_lettered", message, error)
 
     def _tell(self, event: str, message: Envelope | Undecodable, error: BaseException | None) -> None:
@@ -199,7 +201,7 @@ class UndecodableSource(Source):
 
     def committed(self, jobs: Sequence[Job], now: datetime) -> None:
         self._subscription.limit.take(1)
-        RECEIVED.labels(self.name, "unknown").inc()
+        series(RECEIVED, self.name, "unknown").inc()
         self._subscription.count_dead_letter(self._undecodable, self._error)
 
 
@@ -216,7 +218,8 @@ class MessageProcessor:
         """Return when each event is handled, held for a later attempt, or dead-lettered, and that is committed.
 
         Raises DatabaseUnavailable when the database is out of reach, SubscriptionPaused when there are too many dead
-        letters. Either way the events can be given again, also those of them that are dealt with already.
+        letters, BatchTooSlow when there are too many events. In each case they can be given again, also those of them
+        that are dealt with already.
         """
         now = utc_now()
         jobs = [self._source.reader.job_for(envelope, now) for envelope in received]

@@ -1,9 +1,11 @@
 """Runs handlers: many messages in one transaction, their states loaded and saved with one statement per table."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -18,7 +20,7 @@ from shared_runtime.context import Step, current_step
 from shared_runtime.database import Database
 from shared_runtime.envelope import NO_SESSION, Envelope, is_name, new_id, utc_now
 from shared_runtime.errors import DatabaseUnavailable, SubscriptionPaused, TransientError, is_conflict, text_of
-from shared_runtime.metrics import BATCH_SECONDS, BATCH_SIZE, PUBLISHED
+from shared_runtime.metrics import BATCH_SECONDS, BATCH_SIZE, PUBLISHED, series
 from shared_runtime.outbox import Outgoing, Routed, routed
 from shared_runtime.relay import Relay
 from shared_runtime.retry import Follows
@@ -29,13 +31,17 @@ from shared_runtime.unit_of_work import Publication, States, UnitOfWork
 log = structlog.get_logger(__name__)
 
 CONFLICT_ATTEMPTS = 5
-BATCH_PATIENCE_S = 5.0
-"""When the handlers of a batch take longer than this together, the batch is divided: the database ends a transaction in
-which nothing happens for too long, see `shared_runtime.database`."""
+BATCH_PATIENCE_S = 0.5
+"""When the handlers of a batch take longer than this together, it becomes smaller: its transaction holds locks, others
+wait for it, and the database ends one in which nothing happens for too long, see `shared_runtime.database`."""
 
 
 class BatchTooSlow(Exception):
-    """The handlers of a batch take too long together."""
+    """The handlers of a batch take too long together. The first `handled` of them were called in vain."""
+
+    def __init__(self, handled: int, jobs: int) -> None:
+        super().__init__(f"{handled} of {jobs} handlers took {BATCH_PATIENCE_S} s")
+        self.handled = handled
 
 
 class HandlerTooSlow(TransientError):
@@ -84,6 +90,8 @@ class Source:
     """What a source of work does in the transaction before and after the handlers."""
 
     name = "local"
+    is_paced = False
+    """Whether it gives fewer jobs at a time when they take too long; it can give the same ones again."""
 
     async def admit(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Job]:
         """The jobs whose handlers are to run."""
@@ -147,12 +155,18 @@ class Processor:
     ) -> None:
         """Run the jobs; when the database refuses the batch, halve it until the one that is refused stands alone.
 
-        Order is kept. Raises DatabaseUnavailable when the database is out of reach.
+        Order is kept. Raises DatabaseUnavailable when the database is out of reach, and BatchTooSlow when the source
+        gives as many as can be handled in time; what is committed by then is known to it.
         """
         try:
             await self.run(jobs, source)
         except DatabaseUnavailable:
             raise
+        except BatchTooSlow as error:
+            if source.is_paced:
+                raise
+            await self.run_isolating(jobs[: error.handled], source, alone)
+            await self.run_isolating(jobs[error.handled :], source, alone)
         except HandlerTooSlow as error:
             # Known already, and not to be run again to find out.
             place = jobs.index(error.job)
@@ -200,11 +214,11 @@ class Processor:
             if isinstance(error, DatabaseUnavailable | asyncio.CancelledError):
                 self.relay.look_for_late_commit()
             raise
-        for event in events:
-            PUBLISHED.labels(event.envelope.type).inc()
+        for kind, count in Counter(event.envelope.type for event in events).items():
+            series(PUBLISHED, kind).inc(count)
         everything = jobs or admitted
-        BATCH_SIZE.labels(source.name).observe(len(everything))
-        BATCH_SECONDS.labels(source.name).observe(asyncio.get_running_loop().time() - started)
+        series(BATCH_SIZE, source.name).observe(len(everything))
+        series(BATCH_SECONDS, source.name).observe(asyncio.get_running_loop().time() - started)
         source.committed(everything, utc_now())
 
     async def _load(self, connection: asyncpg.Connection, jobs: list[Job]) -> States:
@@ -241,7 +255,7 @@ class Processor:
         end = clock.time() + BATCH_PATIENCE_S
         for number, job in enumerate(jobs):
             if clock.time() > end:
-                raise BatchTooSlow(f"{number} of {len(jobs)} handlers took {BATCH_PATIENCE_S} s")
+                raise BatchTooSlow(number, len(jobs))
             if job.error is None and job.envelope.session_id in held_sessions:
                 job.error = Follows()
             if job.error is None:
@@ -264,7 +278,8 @@ class Processor:
         name = job.registration.handler.__name__
         step = current_step.set(Step(None, envelope))
         try:
-            with self.tracing.span(name, envelope.traceparent, SpanKind.CONSUMER, _attributes(envelope)) as traceparent:
+            attributes = partial(_attributes, envelope)
+            with self.tracing.span(name, envelope.traceparent, SpanKind.CONSUMER, attributes) as traceparent:
                 current_step.set(Step(traceparent, envelope))
                 result = await job.registration.call(job.message, work)
                 events = [
@@ -309,11 +324,11 @@ class Processor:
             changed = states.changed.get(state)
             if changed:
                 ordered = [changed[key] for key in sorted(changed, key=str)]
-                await store.save(connection, ordered, states.count_new(state))
+                await store.save(connection, ordered, states.known.get(state, {}))
 
 
-def _attributes(envelope: Envelope) -> dict[str, str | int]:
-    attributes: dict[str, str | int] = {
+def _attributes(envelope: Envelope) -> dict[str, str]:
+    attributes = {
         "messaging.message.id": str(envelope.id),
         "messaging.message.conversation_id": envelope.correlation_id,
         "cloudevents.event_type": envelope.type,

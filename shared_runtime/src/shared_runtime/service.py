@@ -74,8 +74,8 @@ class Service:
         self.relay.start(self.supervisor)
         self.supervisor.start("commands", self.commands.run)
         self.supervisor.start("subscriber", self.subscriber.run)
-        for lane in self.subscriber.lanes:
-            self.supervisor.start(f"lane {lane.queue}", lane.run)
+        for worker in self.subscriber.workers:
+            self.supervisor.start(f"worker {worker.name}", worker.run)
         if self.consumer.subscriptions:
             self.supervisor.start("held-retries", self.held_retries.run)
             self.supervisor.start("inbox-prune", self._prune_loop)

@@ -17,6 +17,7 @@ from shared_runtime.lane import Lane
 from shared_runtime.messages import MessageProcessor, SubscriptionSource
 from shared_runtime.processor import Processor
 from shared_runtime.supervision import was_cancelled
+from shared_runtime.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -33,11 +34,8 @@ class Subscriber:
         self._connection: AbstractConnection | None = None
         self._is_stopping = False
         self._missing: dict[str, str] = {}
-        self.lanes: list[Lane] = []
-        for source in sources:
-            messages = MessageProcessor(processor, source)
-            partitions = range(source.subscription.partitions)
-            self.lanes += [Lane(source.subscription, partition, messages) for partition in partitions]
+        self.workers = [_worker(processor, source) for source in sources]
+        self.lanes = [lane for worker in self.workers for lane in worker.lanes]
 
     @property
     def missing_consumers(self) -> list[str]:
@@ -46,8 +44,8 @@ class Subscriber:
 
     @property
     def troubles(self) -> dict[str, str]:
-        """Why lanes cannot deal with what they have in hand, by queue."""
-        return {lane.queue: lane.trouble for lane in self.lanes if lane.trouble is not None}
+        """Why messages in hand cannot be dealt with, by queue or subscription."""
+        return {name: why for worker in self.workers for name, why in worker.troubles.items()}
 
     async def run(self) -> None:
         """Connect and consume. Returns when the connection is lost.
@@ -84,17 +82,24 @@ class Subscriber:
         Messages that nobody took go back to their queues.
         """
         self._is_stopping = True
-        for lane in self.lanes:
-            lane.stop()
+        for worker in self.workers:
+            worker.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await asyncio.gather(*(lane.finished.wait() for lane in self.lanes))
-        in_hand = [lane.queue for lane in self.lanes if not lane.finished.is_set()]
+                await asyncio.gather(*(worker.finished.wait() for worker in self.workers))
+        in_hand = [worker.name for worker in self.workers if not worker.finished.is_set()]
         if in_hand:
-            log.warning("stopped_with_work_in_hand", queues=in_hand)
+            log.warning("stopped_with_work_in_hand", subscriptions=in_hand)
         await self._close()
 
     async def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await close_quietly(connection)
+
+
+def _worker(processor: Processor, source: SubscriptionSource) -> Worker:
+    arrived = asyncio.Event()
+    subscription = source.subscription
+    lanes = [Lane(subscription, partition, arrived) for partition in range(subscription.partitions)]
+    return Worker(source.name, lanes, arrived, MessageProcessor(processor, source))
