@@ -1,8 +1,9 @@
 """Stores arrivals: a number of statements that does not depend on how many there are, in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -37,7 +38,9 @@ class _Batch:
     def __init__(self) -> None:
         self.replays: dict[UUID, Replay] = {}
         self.items: dict[UUID, BulkItem] = {}
-        self.known: dict[UUID, DeadLetter] = {}
+        self.letters: dict[UUID, DeadLetter] = {}
+        self.known: dict[type, Mapping[Any, Any]] = {}
+        """What was loaded, as it was."""
         self.new: dict[UUID, Arrival] = {}
         self.changed: set[UUID] = set()
 
@@ -47,11 +50,12 @@ class _Batch:
         items = await BULK_ITEMS.load(connection, {one.bulk_item_id for one in replays} - {None})
         self.items = {one.bulk_item_id: one for one in items}
         wanted = {one.failure.dead_letter_id for one in fresh} | {one.dead_letter_id for one in replays}
-        self.known = {one.dead_letter_id: one for one in await DEAD_LETTERS.load(connection, wanted)}
+        self.letters = {one.dead_letter_id: one for one in await DEAD_LETTERS.load(connection, wanted)}
+        self.known = {Replay: self.replays.copy(), BulkItem: self.items.copy(), DeadLetter: self.letters.copy()}
 
     def add(self, arrival: Arrival, now: datetime) -> None:
         failure: Failure = arrival.failure
-        known = self.known.get(failure.dead_letter_id)
+        known = self.letters.get(failure.dead_letter_id)
         if known is None:
             self.new[failure.dead_letter_id] = arrival
         self._put(decide_arrival(known, failure, arrival.origin, now))
@@ -60,7 +64,7 @@ class _Batch:
             self._answer(replay, failure, now)
 
     def _answer(self, replay: Replay, failure: Failure, now: datetime) -> None:
-        decision = decide_answer(self.known[replay.dead_letter_id], replay, ReplayState.FAILED, now)
+        decision = decide_answer(self.letters[replay.dead_letter_id], replay, ReplayState.FAILED, now)
         if decision is None:
             return
         letter, answered = decision
@@ -74,19 +78,19 @@ class _Batch:
             self.items[decided.bulk_item_id] = decided
 
     def _put(self, letter: DeadLetter) -> None:
-        self.known[letter.dead_letter_id] = letter
+        self.letters[letter.dead_letter_id] = letter
         self.changed.add(letter.dead_letter_id)
 
     async def save(self, connection: asyncpg.Connection) -> None:
         if self.replays:
-            await REPLAYS.save(connection, list(self.replays.values()), 0)
+            await REPLAYS.save(connection, list(self.replays.values()), self.known[Replay])
         if self.items:
-            await BULK_ITEMS.save(connection, list(self.items.values()), 0)
-        changed = [self.known[key] for key in sorted(self.changed)]
-        await DEAD_LETTERS.save(connection, changed, len(self.new))
+            await BULK_ITEMS.save(connection, list(self.items.values()), self.known[BulkItem])
+        changed = [self.letters[key] for key in sorted(self.changed)]
+        await DEAD_LETTERS.save(connection, changed, self.known[DeadLetter])
         if self.new:
             added = list(self.new.values())
-            await VERSIONS.save(connection, [one.original for one in added], len(added))
+            await VERSIONS.save(connection, [one.original for one in added], {})
             await connection.execute(
                 _ADD_ORIGINALS,
                 [one.failure.dead_letter_id for one in added],

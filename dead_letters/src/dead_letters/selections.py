@@ -1,6 +1,6 @@
 """Choices as SQL, and the frozen set of a bulk replay."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from dead_letters.domain.choice import Choice
 from dead_letters.domain.limits import SELECTION_MAX
 from dead_letters.domain.states import Form, ItemState
 from dead_letters.tables import BulkItemRow, DeadLetterRow
+from shared_runtime.store import Key
 
 FAILURE_TEXT: ColumnElement[str] = raw("failure_text", Text)
 
@@ -96,7 +97,9 @@ class FrozenSetStore:
         """Nothing: a set is frozen once."""
         return []
 
-    async def save(self, connection: asyncpg.Connection, states: Sequence[FrozenSet], new: int) -> None:
+    async def save(
+        self, connection: asyncpg.Connection, states: Sequence[FrozenSet], known: Mapping[Key, FrozenSet]
+    ) -> None:
         for state in states:
             sql, values = compiled(_freeze(state))
             await connection.execute(sql, *values)

@@ -81,7 +81,7 @@ async def test_the_index_is_walked_when_the_fleet_is_large(
     connection: asyncpg.Connection, known_to_the_planner: str
 ) -> None:
     fleet = a_fleet(5_000)
-    await DRONES.save(connection, fleet, len(fleet))
+    await DRONES.save(connection, fleet, {})
     match known_to_the_planner:
         case "all are free":
             await connection.execute("ANALYZE drone")
@@ -116,7 +116,7 @@ async def test_the_drone_that_is_found_is_the_nearest_that_suits(
 ) -> None:
     town = Town(latitude, 20)
     fleet = a_fleet(400, town=town, seed=2)
-    await DRONES.save(connection, fleet, len(fleet))
+    await DRONES.save(connection, fleet, {})
     found = 0
     for number in range(60):
         east_m = 1_500.0 * (number - 30)
@@ -133,14 +133,14 @@ async def test_the_drone_that_is_found_is_the_nearest_that_suits(
 
 async def test_nobody_is_found_when_all_are_in_another_town(connection: asyncpg.Connection) -> None:
     fleet = a_fleet(50)
-    await DRONES.save(connection, fleet, len(fleet))
+    await DRONES.save(connection, fleet, {})
     request = Town(45.5, -122.7).request()
     assert (await _prospect(connection, request.delivery_id, [request])).drone_id is None
 
 
 async def test_found_across_the_date_line(connection: asyncpg.Connection) -> None:
     east = a_drone(Location(latitude=-17, longitude=179.999))
-    await DRONES.save(connection, [east], 1)
+    await DRONES.save(connection, [east], {})
     fiji = Town(-17, -179.999)
     request = fiji.request()
     assert (await _prospect(connection, request.delivery_id, [request])).drone_id == east.drone_id
@@ -149,7 +149,7 @@ async def test_found_across_the_date_line(connection: asyncpg.Connection) -> Non
 @pytest.mark.parametrize("latitude", [-90.0, 90.0, 89.99])
 async def test_found_at_the_poles(connection: asyncpg.Connection, latitude: float) -> None:
     polar = a_drone(Location(latitude=latitude, longitude=10))
-    await DRONES.save(connection, [polar], 1)
+    await DRONES.save(connection, [polar], {})
     request = SEATTLE.request(
         pickup=Location(latitude=latitude, longitude=-100), dropoff=Location(latitude=latitude, longitude=0)
     )
@@ -164,7 +164,7 @@ async def test_the_database_measures_as_the_rules_do(connection: asyncpg.Connect
         measured = await connection.fetchval("SELECT great_circle_m($1, $2, $3, $4)", *there, *here)
         assert measured == pytest.approx(great_circle_m(*there, *here), abs=0.01)
     fleet = a_fleet(50)
-    await DRONES.save(connection, fleet, len(fleet))
+    await DRONES.save(connection, fleet, {})
     for drone in fleet:
         usable = await connection.fetchval("SELECT usable_range_m FROM drone WHERE drone_id = $1", drone.drone_id)
         assert usable == pytest.approx(drone.usable_range_m)
@@ -174,7 +174,7 @@ async def test_passed_over_when_somebody_else_is_about_to_take_it(
     connection: asyncpg.Connection, database_url: str
 ) -> None:
     near, far = a_drone(SEATTLE.at(0)), a_drone(SEATTLE.at(500))
-    await DRONES.save(connection, [near, far], 2)
+    await DRONES.save(connection, [near, far], {})
     request = SEATTLE.request()
     other = await asyncpg.connect(database_url)
     try:
@@ -188,7 +188,7 @@ async def test_passed_over_when_somebody_else_is_about_to_take_it(
 
 async def test_expedited_gets_the_nearest_when_two_want_it(connection: asyncpg.Connection) -> None:
     near, far = a_drone(SEATTLE.at(0)), a_drone(SEATTLE.at(500))
-    await DRONES.save(connection, [near, far], 2)
+    await DRONES.save(connection, [near, far], {})
     ordinary, expedited = SEATTLE.request(), SEATTLE.request(expedited=True)
     assert (await _prospect(connection, expedited.delivery_id, [ordinary, expedited])).drone_id == near.drone_id
     assert (await _prospect(connection, ordinary.delivery_id, [ordinary, expedited])).drone_id == far.drone_id
@@ -199,7 +199,7 @@ async def test_who_is_far_back_in_line_is_found_although_nobody_before_can_be_se
 ) -> None:
     portland = Town(45.5, -122.7)
     free = a_drone(SEATTLE.at(0))
-    await DRONES.save(connection, [free], 1)
+    await DRONES.save(connection, [free], {})
     moment = utc_now() - timedelta(hours=1)
     # The free drone could carry all of these, but it is in another town.
     line = [
@@ -207,7 +207,7 @@ async def test_who_is_far_back_in_line_is_found_although_nobody_before_can_be_se
         for number in range(FRONT_LENGTH + PAGE_LENGTH + 5)
     ]
     last = waiting_for(SEATTLE.request(), utc_now())
-    await BOOKINGS.save(connection, [*line, last], len(line) + 1)
+    await BOOKINGS.save(connection, [*line, last], {})
     search = LineSearch()
     matches = [(await _matches(connection, search)).pairs for _ in range(4)]
     found = ((last.delivery_id, free.drone_id),)
@@ -219,7 +219,7 @@ async def test_the_database_refuses_a_second_booking_of_a_drone(connection: asyn
     drone_id = new_id()
     with pytest.raises(asyncpg.ExclusionViolationError, match="booking_holds_drone_alone"):
         async with connection.transaction():
-            await BOOKINGS.save(connection, [_booked(drone_id), _booked(drone_id)], 2)
+            await BOOKINGS.save(connection, [_booked(drone_id), _booked(drone_id)], {})
     assert await connection.fetchval("SELECT count(*) FROM booking") == 0
 
 
@@ -228,11 +228,11 @@ async def test_the_database_lets_a_drone_change_hands_whatever_the_order_of_the_
 ) -> None:
     drone_id = new_id()
     holder, successor = _booked(drone_id), waiting_for(SEATTLE.request(), utc_now())
-    await BOOKINGS.save(connection, [holder, successor], 2)
+    await BOOKINGS.save(connection, [holder, successor], {})
     ended = replace(holder, status=BookingStatus.COMPLETED)
     booked = replace(successor, status=BookingStatus.BOOKED, drone_id=drone_id, due_at=None)
     async with connection.transaction():
-        await BOOKINGS.save(connection, [booked, ended], 0)
+        await BOOKINGS.save(connection, [booked, ended], {one.delivery_id: one for one in (holder, successor)})
     statuses = await connection.fetch("SELECT status FROM booking ORDER BY status")
     assert [status for (status,) in statuses] == ["Booked", "Completed"]
 

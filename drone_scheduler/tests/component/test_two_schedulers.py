@@ -135,7 +135,7 @@ async def test_the_check_goes_red_when_a_drone_does_not_know_who_holds_it(pair: 
     )
     assert await double_bookings(pair.database) == []
     booking = replace(waiting_for(OSLO.request(), utc_now()), status=BookingStatus.BOOKED, drone_id=NOBODY, due_at=None)
-    await BOOKINGS.save(pair.database, [booking], 1)
+    await BOOKINGS.save(pair.database, [booking], {})
     assert [record["drone_id"] for record in await double_bookings(pair.database)] == [NOBODY]
 
 

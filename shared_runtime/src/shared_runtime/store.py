@@ -1,6 +1,6 @@
 """Loading and saving the states of a whole batch with one statement each."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
 from operator import attrgetter
@@ -17,6 +17,9 @@ from shared_runtime.errors import ConcurrencyConflict
 Key = Hashable
 S = TypeVar("S")
 
+MAX_STATEMENTS = 24
+"""Different sets of columns that are written on their own, each a prepared statement. Beyond, all are written."""
+
 
 class Store(Protocol[S]):
     """Where the states of one class are kept."""
@@ -31,10 +34,10 @@ class Store(Protocol[S]):
         """The states that exist, their rows locked until the transaction ends."""
         ...
 
-    async def save(self, connection: asyncpg.Connection, states: Sequence[S], new: int) -> None:
-        """Insert or replace the states, of which `new` must not exist yet.
+    async def save(self, connection: asyncpg.Connection, states: Sequence[S], known: Mapping[Key, S]) -> None:
+        """Insert the states, or replace those that are `known`: what was loaded of them, by key.
 
-        Raises ConcurrencyConflict when another transaction created one of them meanwhile.
+        Raises ConcurrencyConflict when another transaction has created or removed one of them meanwhile.
         """
         ...
 
@@ -43,7 +46,7 @@ class RowStore(Generic[S]):
     """A frozen dataclass per row of a table, its fields named as the columns.
 
     The key is the table's only primary key column. Columns that the dataclass does not have are left to the database
-    (generated columns, defaults).
+    (generated columns, defaults), and so are new rows' columns that are None.
     """
 
     def __init__(self, state: type[S], row: type[SQLModel]) -> None:
@@ -56,10 +59,10 @@ class RowStore(Generic[S]):
         self._values: Callable[[S], tuple[Any, ...]] = attrgetter(*names) if len(names) > 1 else _single(names[0])
         self.key_of: Callable[[S], Key] = attrgetter(self.key_column)
         self._enums = _enum_positions(state, names)
+        self._names = names
+        self._types = [_type_of(column) for column in columns]
+        self._key_position = names.index(self.key_column)
         listed = ", ".join(f'"{name}"' for name in names)
-        arrays = ", ".join(f"${position}::{_type_of(column)}[]" for position, column in enumerate(columns, 1))
-        updates = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name != self.key_column)
-        on_conflict = f"DO UPDATE SET {updates}" if updates else "DO NOTHING"
         schema = f'"{self.table.schema}".' if self.table.schema else ""
         self.quoted_table = table = f'{schema}"{self.table.name}"'
         key_type = _type_of(key)
@@ -68,12 +71,7 @@ class RowStore(Generic[S]):
             f'SELECT {listed} FROM {table} WHERE "{self.key_column}" = ANY($1::{key_type}[]) '  # noqa: S608
             f'ORDER BY "{self.key_column}" FOR UPDATE'
         )
-        # A row version that this statement inserted has no xmax, one that it updated has.
-        self._upsert = (
-            f"WITH saved AS (INSERT INTO {table} ({listed}) SELECT * FROM unnest({arrays}) "  # noqa: S608
-            f'ON CONFLICT ("{self.key_column}") {on_conflict} RETURNING xmax = 0 AS inserted) '
-            "SELECT count(*) FILTER (WHERE inserted) FROM saved"
-        )
+        self._statements: dict[tuple[str, tuple[int, ...]], str] = {}
 
     async def load(self, connection: asyncpg.Connection, keys: Iterable[Key]) -> list[S]:
         records = await connection.fetch(self._select, list(keys))
@@ -87,11 +85,70 @@ class RowStore(Generic[S]):
                 values[position] = enum(values[position])
         return self.state(*values)
 
-    async def save(self, connection: asyncpg.Connection, states: Sequence[S], new: int) -> None:
-        columns = zip(*map(self._values, states), strict=True)
-        inserted = await connection.fetchval(self._upsert, *(list(column) for column in columns))
-        if inserted != new:
-            raise ConcurrencyConflict(f"{inserted} rows of {self.table.name} inserted where {new} were new")
+    async def save(self, connection: asyncpg.Connection, states: Sequence[S], known: Mapping[Key, S]) -> None:
+        new, changed = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+        filled, differing = set[int](), set[int]()
+        for state in states:
+            values = self._values(state)
+            before = known.get(self.key_of(state))
+            if before is None:
+                new.append(values)
+                filled.update(position for position, value in enumerate(values) if value is not None)
+            elif differences := _differences(self._values(before), values):
+                changed.append(values)
+                differing.update(differences)
+        if new:
+            await self._write(connection, self._insert, new, filled)
+        if changed:
+            await self._write(connection, self._update, changed, differing)
+
+    async def _write(
+        self,
+        connection: asyncpg.Connection,
+        statement_for: Callable[[Sequence[int]], str],
+        rows: Sequence[tuple[Any, ...]],
+        positions: set[int],
+    ) -> None:
+        """Write these columns, and no others: a wide table has many that a message leaves alone."""
+        chosen = (self._key_position, *sorted(positions - {self._key_position}))
+        variant = (statement_for.__name__, chosen)
+        if variant not in self._statements and len(self._statements) >= MAX_STATEMENTS:
+            chosen = (self._key_position, *(one for one in range(len(self._names)) if one != self._key_position))
+            variant = (statement_for.__name__, chosen)
+        if variant not in self._statements:
+            self._statements[variant] = statement_for(chosen)
+        columns = ([row[position] for row in rows] for position in chosen)
+        status = await connection.execute(self._statements[variant], *columns)
+        if int(status.rpartition(" ")[2]) != len(rows):
+            raise ConcurrencyConflict(f"{status} where {len(rows)} rows of {self.table.name} were to be written")
+
+    def _insert(self, positions: Sequence[int]) -> str:
+        listed = ", ".join(self._quoted(positions))
+        return (
+            f"INSERT INTO {self.quoted_table} ({listed}) SELECT * FROM unnest({self._arrays(positions)}) "  # noqa: S608
+            f'ON CONFLICT ("{self.key_column}") DO NOTHING'
+        )
+
+    def _update(self, positions: Sequence[int]) -> str:
+        key, *others = self._quoted(positions)
+        updates = ", ".join(f"{name} = changed.{name}" for name in others)
+        return (
+            f"UPDATE {self.quoted_table} AS known SET {updates} FROM unnest({self._arrays(positions)}) "  # noqa: S608
+            f"AS changed ({', '.join([key, *others])}) WHERE known.{key} = changed.{key}"
+        )
+
+    def _quoted(self, positions: Sequence[int]) -> list[str]:
+        return [f'"{self._names[position]}"' for position in positions]
+
+    def _arrays(self, positions: Sequence[int]) -> str:
+        return ", ".join(f"${number}::{self._types[position]}[]" for number, position in enumerate(positions, 1))
+
+
+def _differences(before: tuple[Any, ...], after: tuple[Any, ...]) -> list[int]:
+    """Where the two differ."""
+    return [
+        position for position, (old, new) in enumerate(zip(before, after, strict=True)) if old is not new and old != new
+    ]
 
 
 def _single(name: str) -> Callable[[Any], tuple[Any, ...]]:

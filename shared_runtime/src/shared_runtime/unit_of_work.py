@@ -49,7 +49,8 @@ class States:
     def __init__(self) -> None:
         self.current: dict[type, dict[Key, Any]] = {}
         self.changed: dict[type, dict[Key, Any]] = {}
-        self.existing: dict[type, set[Key]] = {}
+        self.known: dict[type, dict[Key, Any]] = {}
+        """What was loaded, as it was."""
 
     def declare(self, state: type, keys: Iterable[Key]) -> None:
         """The keys were asked of the database; those that it does not know are None."""
@@ -59,16 +60,12 @@ class States:
 
     def add_loaded(self, state: type, key: Key, value: Any) -> None:
         self.current.setdefault(state, {})[key] = value
-        self.existing.setdefault(state, set()).add(key)
+        self.known.setdefault(state, {})[key] = value
 
     def apply(self, puts: dict[tuple[type, Key], Any]) -> None:
         for (state, key), value in puts.items():
             self.current.setdefault(state, {})[key] = value
             self.changed.setdefault(state, {})[key] = value
-
-    def count_new(self, state: type) -> int:
-        existing = self.existing.get(state, set())
-        return sum(key not in existing for key in self.changed[state])
 
 
 class UnitOfWork:

@@ -32,7 +32,7 @@ def test_the_lowest_bit_of_the_flags_says_whether_a_trace_is_recorded(flags: str
 
 def test_a_step_goes_on_with_the_trace_of_its_cause() -> None:
     collector = Collector()
-    with collector.tracing.span("on_paid", SAMPLED, SpanKind.CONSUMER, {"session.id": "s"}) as traceparent:
+    with collector.tracing.span("on_paid", SAMPLED, SpanKind.CONSUMER, lambda: {"session.id": "s"}) as traceparent:
         assert traceparent is not None
     (span,) = collector.spans()
     assert span.parent is not None

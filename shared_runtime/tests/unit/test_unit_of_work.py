@@ -78,13 +78,14 @@ def test_what_was_not_accepted_changes_nothing() -> None:
     assert work_on(states).get(Account, "ann") == Account("ann", 5)
 
 
-def test_new_rows_are_told_from_changed_ones() -> None:
+def test_what_was_loaded_is_kept_beside_what_changed() -> None:
     states = states_with(Account("ann"), asked_for="bob")
     work = work_on(states)
     for owner in ("ann", "bob", "eve"):
         work.put(replace(Account(owner), cents=1))
     work.accept()
-    assert states.count_new(Account) == 2
+    assert states.known == {Account: {"ann": Account("ann")}}
+    assert set(states.changed[Account]) == {"ann", "bob", "eve"}
 
 
 def test_the_last_put_of_a_key_counts() -> None:
