@@ -32,6 +32,8 @@ STATEMENTS: Sequence[str] = (
     """,
     "CREATE INDEX outbox_by_position ON outbox (position)",
     "CREATE INDEX outbox_by_owner ON outbox (owner)",
+    # Rows live for a moment: to compress them costs more than it saves.
+    "ALTER TABLE outbox ALTER COLUMN body SET STORAGE EXTERNAL",
     # Messages that wait for their next attempt, and those of the same session that came after them.
     """
     CREATE TABLE held_message (
@@ -72,6 +74,7 @@ UPGRADES: Sequence[str] = (
     "ALTER TABLE outbox ADD COLUMN IF NOT EXISTS sessions integer[] NOT NULL DEFAULT '{}'",
     "CREATE INDEX IF NOT EXISTS outbox_by_position ON outbox (position)",
     "CREATE INDEX IF NOT EXISTS outbox_by_owner ON outbox (owner)",
+    "ALTER TABLE outbox ALTER COLUMN body SET STORAGE EXTERNAL",
 )
 
 TABLES = ("inbox", "outbox", "held_message", "crash_suspect")
