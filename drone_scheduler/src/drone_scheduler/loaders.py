@@ -36,8 +36,12 @@ from shared_contracts.ingestion.v1 import DeliveryRequested
 from shared_runtime import Tick
 from shared_runtime.envelope import utc_now
 
+NEAREST_LOOKED_AT = 32
+"""How many of the free drones around an errand are looked at first."""
+NEAREST_TAKEN = 3
+"""How many of those that suit are candidates."""
 CANDIDATES_PER_ROUND = (8, 32, 128)
-"""How far the search for an errand goes; the later rounds are for those whose candidates were all taken by others."""
+"""How far the search goes for the others: those whom none of the nearest suits, or whose candidates are all taken."""
 FRONT_LENGTH = 64
 """How much of the line is searched for at every tick."""
 PAGE_LENGTH = 512
@@ -85,8 +89,10 @@ class Search:
     drones: dict[UUID, Drone] = field(default_factory=dict)
     allotted: dict[UUID, UUID] = field(default_factory=dict)
     """Drone by delivery."""
+    tried: set[UUID] = field(default_factory=set)
+    """The drones that were found, set aside or not."""
     unsuited: list[Errand] = field(default_factory=list)
-    """The errands that no free drone suits."""
+    """The errands that none of the free drones suits that are left."""
 
 
 async def prospects(connection: asyncpg.Connection, requests: Sequence[DeliveryRequested]) -> Iterable[object]:
@@ -164,7 +170,8 @@ class LineSearch:
         if not line:
             return [Matches(())]
         # Whose candidates are all taken is looked for again at the next tick.
-        search = await _search(connection, [booking.errand for booking in line], CANDIDATES_PER_ROUND[:1])
+        errands = [booking.errand for booking in line]
+        search = await _search_far(connection, Search(), errands, CANDIDATES_PER_ROUND[:1])
         bookings = await _bookings(connection, queries.LOCK_WAITING_BOOKINGS, list(search.allotted))
         locked = {booking.delivery_id for booking in bookings}
         pairs = tuple(
@@ -185,47 +192,58 @@ class LineSearch:
         return [*front, *page]
 
 
-async def _search(
-    connection: asyncpg.Connection, errands: Sequence[Errand], rounds: Sequence[int] = CANDIDATES_PER_ROUND
-) -> Search:
+async def _search(connection: asyncpg.Connection, errands: Sequence[Errand]) -> Search:
+    """Look around each errand first, and far for those that this leaves empty."""
     await connection.execute(queries.WALK_THE_INDEX)
     search = Search()
-    remaining, tried = list(errands), set[UUID]()
-    for count in rounds:
-        candidates = await _candidates(connection, remaining, tried, count)
-        if not tried:
+    limits = (NEAREST_LOOKED_AT, NEAREST_TAKEN)
+    nearest = await _candidates(connection, queries.NEAREST_CANDIDATES, errands, *limits)
+    await _set_aside(connection, search, allot(errands, nearest))
+    remaining = [errand for errand in errands if errand.delivery_id not in search.allotted]
+    return await _search_far(connection, search, remaining, CANDIDATES_PER_ROUND)
+
+
+async def _search_far(
+    connection: asyncpg.Connection, search: Search, errands: Sequence[Errand], rounds: Sequence[int]
+) -> Search:
+    remaining = errands
+    for number, count in enumerate(rounds):
+        if not remaining:
+            break
+        candidates = await _candidates(connection, queries.CANDIDATES, remaining, list(search.tried), count)
+        if number == 0:
             search.unsuited = [errand for errand in remaining if errand.delivery_id not in candidates]
         allotted = allot(remaining, candidates)
         if not allotted:
             break
-        tried.update(allotted.values())
-        locked = {
-            drone.drone_id: drone
-            for drone in await _drones(connection, queries.LOCK_FREE_DRONES, list(allotted.values()))
-        }
-        search.drones.update(locked)
-        search.allotted.update({delivery: drone for delivery, drone in allotted.items() if drone in locked})
+        await _set_aside(connection, search, allotted)
         remaining = [
             errand
             for errand in remaining
             if errand.delivery_id in candidates and errand.delivery_id not in search.allotted
         ]
-        if not remaining:
-            break
     return search
 
 
+async def _set_aside(connection: asyncpg.Connection, search: Search, allotted: Mapping[UUID, UUID]) -> None:
+    """Lock the drones, as far as nobody else has them by now."""
+    search.tried.update(allotted.values())
+    drones = await _drones(connection, queries.LOCK_FREE_DRONES, list(allotted.values())) if allotted else []
+    locked = {drone.drone_id: drone for drone in drones}
+    search.drones.update(locked)
+    search.allotted.update({delivery: drone for delivery, drone in allotted.items() if drone in locked})
+
+
 async def _candidates(
-    connection: asyncpg.Connection, errands: Sequence[Errand], excluded: Iterable[UUID], count: int
+    connection: asyncpg.Connection, query: str, errands: Sequence[Errand], *limits: object
 ) -> Mapping[UUID, Sequence[Candidate]]:
     records = await connection.fetch(
-        queries.CANDIDATES,
+        query,
         [errand.pickup_latitude for errand in errands],
         [errand.pickup_longitude for errand in errands],
         [errand.weight_kg for errand in errands],
         [errand.distance_m for errand in errands],
-        list(excluded),
-        count,
+        *limits,
     )
     candidates: dict[UUID, list[Candidate]] = {}
     for ordinal, drone_id, approach_m in records:

@@ -21,6 +21,27 @@ _DRONE = _columns(Drone, "d")
 # next to nothing else to sort.
 WALK_THE_INDEX = "SET LOCAL enable_sort = off"
 
+# For each errand the nearest free drones, and of these the first few that suit it, nearest first as the map projection
+# sees it. Looks at so many and no further, which is all that most errands need.
+NEAREST_CANDIDATES = """
+SELECT e.ordinal, suited.drone_id, suited.approach_m
+FROM unnest($1::double precision[], $2::double precision[], $3::double precision[], $4::double precision[])
+    WITH ORDINALITY AS e(latitude, longitude, weight_kg, distance_m, ordinal)
+CROSS JOIN LATERAL (
+    SELECT near.drone_id, near.approach_m
+    FROM (
+        SELECT d.drone_id, d.payload_kg, d.usable_range_m,
+            great_circle_m(d.latitude, d.longitude, e.latitude, e.longitude) AS approach_m
+        FROM drone d
+        WHERE d.status = 'Free'
+        ORDER BY d.position <-> mercator(e.latitude, e.longitude)
+        LIMIT $5
+    ) near
+    WHERE near.payload_kg >= e.weight_kg AND near.usable_range_m >= e.distance_m + near.approach_m
+    LIMIT $6
+) suited
+"""
+
 # For each errand its nearest free drones that suit it, nearest first as the map projection sees it.
 # The walk outwards from the pickup would see the whole fleet for an errand that nobody can do, so two looks come first:
 # how far the best of those reaches that can carry the weight, and whether the nearest of them is within that.

@@ -55,16 +55,29 @@ def _nothing(_: Connection, __: Sequence[Any]) -> list[Sequence[Any]]:
     return []
 
 
+def _nearest_candidates(connection: Connection, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    *columns, looked_at, count = arguments
+    return _suited(connection, columns, excluded=(), looked_at=looked_at, count=count)
+
+
 def _candidates(connection: Connection, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
     *columns, excluded, count = arguments
+    return _suited(connection, columns, excluded=excluded, looked_at=None, count=count)
+
+
+def _suited(
+    connection: Connection, columns: Sequence[Any], *, excluded: Sequence[Any], looked_at: int | None, count: int
+) -> Iterable[Sequence[Any]]:
     free = [one for one in connection.rows(Drone) if one.status is DroneStatus.FREE and one.drone_id not in excluded]
     for ordinal, (latitude, longitude, weight_kg, distance_m) in enumerate(zip(*columns, strict=True), 1):
         approaches = sorted(
-            (great_circle_m(one.latitude, one.longitude, latitude, longitude), one.drone_id, one)
-            for one in free
-            if one.payload_kg >= weight_kg
+            (great_circle_m(one.latitude, one.longitude, latitude, longitude), one.drone_id, one) for one in free
         )
-        suited = [(ordinal, key, far) for far, key, one in approaches if one.usable_range_m >= distance_m + far]
+        suited = [
+            (ordinal, key, far)
+            for far, key, one in approaches[:looked_at]
+            if one.payload_kg >= weight_kg and one.usable_range_m >= distance_m + far
+        ]
         yield from suited[:count]
 
 
@@ -170,6 +183,7 @@ def _forget_expired_answers(connection: Connection, arguments: Sequence[Any]) ->
 
 EQUIVALENTS: Sequence[tuple[str, Equivalent]] = (
     (queries.WALK_THE_INDEX, _nothing),
+    (queries.NEAREST_CANDIDATES, _nearest_candidates),
     (queries.CANDIDATES, _candidates),
     (queries.LOCK_FREE_DRONES, _lock_free_drones),
     (queries.ERRANDS_WITHIN_THE_FLEETS_POWER, _within_the_fleets_power),
