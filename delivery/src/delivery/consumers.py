@@ -1,12 +1,11 @@
 """What delivery reacts to: answers about package and drone, wishes of the owner, telemetry, commands, deadlines."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
 
 from delivery.commands import AskToBeNotified, ConfirmHandover, ReportTelemetry, StopNotifying, Viewer
-from delivery.domain.delivery import Delivery, Outcome
+from delivery.domain.delivery import Delivery, Outcome, replace
 from delivery.domain.ending import (
     decide_cancellation,
     decide_deadline,
@@ -187,7 +186,7 @@ def record(work: UnitOfWork, outcome: Outcome | None) -> None:
     if outcome is None:
         return
     delivery = outcome.delivery
-    if delivery.traceparent is None:
+    if delivery.traceparent is None and work.envelope.traceparent is not None:
         delivery = replace(delivery, traceparent=work.envelope.traceparent)
     work.put(delivery)
     for event in outcome.tracking:

@@ -1,6 +1,11 @@
 """The figures that every service shows on /metrics."""
 
+from functools import cache
+from typing import TypeVar
+
 from prometheus_client import Counter, Gauge, Histogram
+
+M = TypeVar("M", Counter, Gauge, Histogram)
 
 RECEIVED = Counter("messages_received_total", "Events read from a queue", ["subscription", "type"])
 HANDLED = Counter("messages_handled_total", "Events whose handler committed", ["subscription", "type"])
@@ -39,3 +44,9 @@ HTTP_SECONDS = Histogram(
     ["method", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
+
+
+@cache
+def series(metric: M, *labels: object) -> M:
+    """The metric's series with these labels. They are few, and looking one up costs more than counting in it."""
+    return metric.labels(*labels)

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared_runtime.context import Step, current_step
-from shared_runtime.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from shared_runtime.metrics import HTTP_REQUESTS, HTTP_SECONDS, series
 from shared_runtime.problems import Problem
 from shared_runtime.tracing import Tracing
 
@@ -71,8 +71,8 @@ class RequestMiddleware:
                 current_step.reset(step)
                 route: Any = scope.get("route")
                 path = getattr(route, "path", "unknown")
-                HTTP_REQUESTS.labels(method, path, status).inc()
-                HTTP_SECONDS.labels(method, path).observe(asyncio.get_running_loop().time() - started)
+                series(HTTP_REQUESTS, method, path, status).inc()
+                series(HTTP_SECONDS, method, path).observe(asyncio.get_running_loop().time() - started)
                 span = get_current_span()
                 if span.is_recording():
                     span.update_name(f"{method} {path}")

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -32,9 +32,11 @@ class Tracing:
 
     @contextmanager
     def span(
-        self, name: str, parent: str | None, kind: SpanKind, attributes: dict[str, str | int] | None = None
+        self, name: str, parent: str | None, kind: SpanKind, attributes: Callable[[], dict[str, str]] = dict
     ) -> Iterator[str | None]:
         """A span below `parent` (a traceparent). Yields the traceparent for what the step publishes.
+
+        Its attributes are asked for when it is recorded.
 
         What comes from outside and is no traceparent counts as none.
         """
@@ -44,7 +46,7 @@ class Tracing:
             yield parent
             return
         context = _propagator.extract({"traceparent": parent}) if parent else None
-        with self._tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes):
+        with self._tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes()):
             carrier: dict[str, str] = {}
             _propagator.inject(carrier)
             yield carrier.get("traceparent")
