@@ -72,7 +72,7 @@ class Registration:
         Raises TimeoutError when it waits longer than HANDLER_TIMEOUT_S.
         """
         result = self.handler(message, work)
-        if not inspect.isawaitable(result):
+        if not inspect.iscoroutine(result):
             return result
         async with asyncio.timeout(HANDLER_TIMEOUT_S):
             return await result

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import asyncpg
 
-# One statement answers two questions: which messages are new, and which sessions wait for an earlier message of theirs.
+# One statement answers three questions: how many messages are new, which ones unless all are, and which sessions wait
+# for an earlier message of theirs. Usually nothing is held, and one look at the table is enough.
 _ADMIT = """
 WITH fresh AS (
     INSERT INTO inbox (subscription, message_id, attempt_epoch, received_at)
@@ -16,10 +17,13 @@ WITH fresh AS (
     ON CONFLICT DO NOTHING
     RETURNING message_id, attempt_epoch
 )
-SELECT message_id, attempt_epoch, NULL AS held_session FROM fresh
+SELECT count(*) AS fresh, NULL::uuid AS message_id, NULL::integer AS attempt_epoch, NULL AS held_session FROM fresh
 UNION ALL
-SELECT DISTINCT NULL::uuid, NULL::integer, session_id FROM held_message
+SELECT NULL, message_id, attempt_epoch, NULL FROM fresh WHERE (SELECT count(*) FROM fresh) < cardinality($2)
+UNION ALL
+SELECT DISTINCT NULL::bigint, NULL::uuid, NULL::integer, session_id FROM held_message
 WHERE subscription = $1 AND session_id = ANY($5::text[])
+AND (SELECT EXISTS (SELECT FROM held_message WHERE subscription = $1))
 """
 _HELD_SESSIONS = """
 SELECT DISTINCT session_id FROM held_message WHERE subscription = $1 AND session_id = ANY($2::text[])
@@ -42,9 +46,11 @@ async def admit(
     records = await connection.fetch(
         _ADMIT, subscription, [one[0] for one in messages], [one[1] for one in messages], now, sessions
     )
-    fresh = {(record[0], record[1]) for record in records if record[0] is not None}
-    held_sessions = {record[2] for record in records if record[2] is not None}
-    if len(fresh) < len(messages):
+    count = next(record[0] for record in records if record[0] is not None)
+    held_sessions = {record[3] for record in records if record[3] is not None}
+    fresh = set(messages)
+    if count < len(messages):
+        fresh = {(record[1], record[2]) for record in records if record[1] is not None}
         # The statement may have waited for the transaction of another process that had the same message, and it does
         # not see what has been committed since it began: that the message is held now.
         held_sessions = {record[0] for record in await connection.fetch(_HELD_SESSIONS, subscription, sessions)}
