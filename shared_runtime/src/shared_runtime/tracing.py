@@ -1,6 +1,7 @@
 """W3C trace context through messages and rows. What is not sampled costs nothing but carrying the header along."""
 
 import asyncio
+import random
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -23,8 +24,9 @@ class Tracing:
 
     def __init__(self, service: str, *, sample_ratio: float, exporter: SpanExporter | None) -> None:
         self._provider = TracerProvider(
-            resource=Resource.create({SERVICE_NAME: service}), sampler=ParentBased(TraceIdRatioBased(sample_ratio))
+            resource=Resource.create({SERVICE_NAME: service}), sampler=ParentBased(ALWAYS_ON)
         )
+        self._sample_ratio = sample_ratio
         if exporter is not None:
             self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._exports = exporter is not None
@@ -44,6 +46,9 @@ class Tracing:
             parent = None
         if not self._exports or (parent is not None and not is_sampled(parent)):
             yield parent
+            return
+        if parent is None and random.random() >= self._sample_ratio:  # noqa: S311 - a sample, not a secret
+            yield _not_sampled()
             return
         context = _propagator.extract({"traceparent": parent}) if parent else None
         with self._tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes()):
@@ -68,6 +73,11 @@ class Tracing:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await is_done.wait()
+
+
+def _not_sampled() -> str:
+    """The traceparent of a trace that nobody records: it takes the decision to the next steps."""
+    return f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-00"  # noqa: S311
 
 
 def is_sampled(traceparent: str) -> bool:

@@ -56,6 +56,22 @@ def test_the_decision_not_to_sample_travels_along() -> None:
     assert collector.spans() == ()
 
 
+def test_the_ratio_is_that_of_the_traces_that_begin_here() -> None:
+    collector = Collector(sample_ratio=0.25)
+    traceparents = set()
+    for _ in range(2_000):
+        with collector.tracing.span("request", None, SpanKind.SERVER) as traceparent:
+            assert traceparent is not None
+            traceparents.add(traceparent)
+            with collector.tracing.span("step", traceparent, SpanKind.INTERNAL):
+                pass
+    assert len(traceparents) == 2_000
+    # Five standard deviations to each side.
+    sampled = sum(map(is_sampled, traceparents))
+    assert 403 < sampled < 597
+    assert len(collector.spans()) == 2 * sampled
+
+
 def test_without_an_exporter_the_header_passes_through() -> None:
     tracing = Tracing("service", sample_ratio=1.0, exporter=None)
     with tracing.span("request", SAMPLED, SpanKind.SERVER) as traceparent:
