@@ -282,10 +282,8 @@ class Processor:
             with self.tracing.span(name, envelope.traceparent, SpanKind.CONSUMER, attributes) as traceparent:
                 current_step.set(Step(traceparent, envelope))
                 result = await job.registration.call(job.message, work)
-                events = [
-                    *(self.routed(publication, envelope, traceparent, now) for publication in work.publications),
-                    *self._replayed(work, traceparent),
-                ]
+                events = [self.routed(one, envelope, traceparent, now) for one in work.publications]
+                events += self._replayed(work, traceparent)
         except Exception as error:
             job.error = error
         except asyncio.CancelledError as error:
@@ -312,12 +310,12 @@ class Processor:
             partitions=self.consumer.partitions,
         )
 
-    def _replayed(self, work: UnitOfWork, traceparent: str | None) -> Iterable[Routed]:
-        for queue, envelope in work.replays:
-            yield Routed(replays.EXCHANGE, queue, envelope)
+    def _replayed(self, work: UnitOfWork, traceparent: str | None) -> list[Routed]:
+        events = [Routed(replays.EXCHANGE, queue, envelope) for queue, envelope in work.replays]
         for queue, discarded in work.discards:
             event = self.routed(Publication(discarded), work.envelope, traceparent, work.now)
-            yield msgspec.structs.replace(event, routing_key=queue)
+            events.append(msgspec.structs.replace(event, routing_key=queue))
+        return events
 
     async def _save(self, connection: asyncpg.Connection, states: States) -> None:
         for state, store in self.consumer.store_of.items():

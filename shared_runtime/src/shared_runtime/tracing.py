@@ -5,7 +5,7 @@ import random
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -32,26 +32,27 @@ class Tracing:
         self._exports = exporter is not None
         self._tracer = self._provider.get_tracer("shared_runtime")
 
-    @contextmanager
     def span(
         self, name: str, parent: str | None, kind: SpanKind, attributes: Callable[[], dict[str, str]] = dict
-    ) -> Iterator[str | None]:
-        """A span below `parent` (a traceparent). Yields the traceparent for what the step publishes.
+    ) -> AbstractContextManager[str | None]:
+        """A span below `parent` (a traceparent), as a block that is given the traceparent for what the step publishes.
 
-        Its attributes are asked for when it is recorded.
-
-        What comes from outside and is no traceparent counts as none.
+        Its attributes are asked for when it is recorded. What comes from outside and is no traceparent counts as none.
         """
         if parent is not None and not _traceparents.fullmatch(parent):
             parent = None
         if not self._exports or (parent is not None and not is_sampled(parent)):
-            yield parent
-            return
+            return nullcontext(parent)
         if parent is None and random.random() >= self._sample_ratio:  # noqa: S311 - a sample, not a secret
-            yield _not_sampled()
-            return
+            return nullcontext(_not_sampled())
+        return self._recorded(name, parent, kind, attributes())
+
+    @contextmanager
+    def _recorded(
+        self, name: str, parent: str | None, kind: SpanKind, attributes: dict[str, str]
+    ) -> Iterator[str | None]:
         context = _propagator.extract({"traceparent": parent}) if parent else None
-        with self._tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes()):
+        with self._tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes):
             carrier: dict[str, str] = {}
             _propagator.inject(carrier)
             yield carrier.get("traceparent")
