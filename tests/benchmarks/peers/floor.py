@@ -1,266 +1,522 @@
-"""The floor: the same hops and rows, as fast as we can write them with aio-pika and asyncpg, and nothing around them.
+"""The floor: the suite's own hops, tables, rows and messages, as fast as we can write them with aio-pika and asyncpg.
 
-`python -m peers.floor SERVICE`. Whatever has arrived is one batch: one statement (inbox, state, outbox; so also one
-transaction), then one AMQP message with all its events, a CloudEvents JSON batch. Messages are published from memory;
-the confirmed ones leave the outbox with the next batch, and what a crash has left there is published at the start.
-An event that comes twice violates a constraint; only then the batch is looked through for such.
+`python -m peers.floor SERVICE`, on a database that the suite's migrations have made. Whatever has arrived is one batch:
+one statement (inbox, state, outbox; so also one transaction), then one AMQP message with all its events, a CloudEvents
+JSON batch. Messages are published from memory; the confirmed ones leave the outbox with the next batch, and what a
+crash has left there is published at the start. An event that comes twice violates a constraint; only then the batch is
+looked through for such.
+
+It knows the way on which all goes well and no other: nothing is refused, waits in line, is tried again or set aside,
+and the events of a delivery keep no order.
 """
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from math import asin, cos, radians, sin, sqrt
+from operator import itemgetter
+from typing import Annotated, Any, ClassVar, Literal
 
 import aio_pika
 import asyncpg
 import msgspec
+import uuid_utils
 import uvicorn
 import uvloop
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
 from fastapi import FastAPI, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
-from uuid_utils import uuid7
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from peers.work import PATH, setting
 
-REQUESTED, READY, BOOKED, SCHEDULED = "DeliveryRequested", "PackageReady", "DroneScheduled", "DeliveryScheduled"
-SUBSCRIPTIONS = {
-    "ingestion": [SCHEDULED],
-    "package_service": [REQUESTED],
-    "drone_scheduler": [REQUESTED],
-    "delivery": [READY, BOOKED],
-}
+REQUESTED = "dronedelivery.ingestion.delivery_requested.v1"
+READY = "dronedelivery.package_service.package_ready.v1"
+BOOKED = "dronedelivery.drone_scheduler.drone_scheduled.v1"
+SCHEDULED = "dronedelivery.delivery.delivery_scheduled.v1"
+EXCHANGES = {REQUESTED: "delivery-requests", READY: "delivery", BOOKED: "delivery", SCHEDULED: "delivery-events"}
+BATCH = "application/cloudevents-batch+json"
 PREFETCH = 32
-DRONES_READ = 4_000
+CANDIDATES = 3
+EARTH_RADIUS_M = 6_371_008.8
+OUTCOME_GRACE = timedelta(minutes=2)
+PACKAGE_ANSWER_TIMEOUT = timedelta(minutes=15)
+DRONE_ANSWER_GRACE = timedelta(seconds=30)
+# Statements are planned once, for batches of any size, and are to walk the indexes: what the planner knows of tables
+# that fill and empty all the time is out of date.
+DATABASE_SETTINGS = {
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_sort": "off",
+}
 
-ACCEPT = """
-    WITH gone AS (DELETE FROM outbox WHERE outbox_id = ANY($1::uuid[])),
-    accepted AS (
-        INSERT INTO request (delivery_id, owner_id, wish)
-        SELECT * FROM unnest($4::uuid[], $5::text[], $6::jsonb[])
+# What every service does that publishes. Rows come as arrays of the tables' own types.
+OUTBOX = """
+    WITH confirmed AS (DELETE FROM outbox WHERE id = ANY($1::uuid[])),
+    published AS (
+        INSERT INTO outbox (id, exchange, routing_key, properties, body, created_at)
+        SELECT $2, $3, $4, $5, $6::bytea, $7 WHERE $6 IS NOT NULL
+    )"""
+INBOX = "handled AS (INSERT INTO inbox SELECT $8::text, unnest($9::uuid[]), 0, $7)"
+ACCEPT = f"""{OUTBOX},
+    accepted AS (INSERT INTO delivery_request SELECT * FROM unnest($8::delivery_request[]))
+    INSERT INTO delivery_progress SELECT * FROM unnest($9::delivery_progress[])"""
+REGISTER = f"{OUTBOX}, {INBOX} INSERT INTO package SELECT * FROM unnest($10::package[])"
+# Of the free drones around each errand the nearest that suit, as in drone_scheduler.
+NEAREST = """
+    SELECT errand.place, suited.*
+    FROM unnest($1::float8[], $2::float8[], $3::float8[], $4::float8[])
+        WITH ORDINALITY AS errand (latitude, longitude, weight_kg, distance_m, place)
+    CROSS JOIN LATERAL (
+        SELECT near.approach_m, near.drone_id::text, near.latitude, near.longitude, near.altitude_m,
+            near.cruise_speed_mps
+        FROM (
+            SELECT *, great_circle_m(latitude, longitude, errand.latitude, errand.longitude) AS approach_m
+            FROM drone WHERE status = 'Free'
+            ORDER BY position <-> mercator(errand.latitude, errand.longitude)
+            LIMIT 10 * $5
+        ) near
+        WHERE near.payload_kg >= errand.weight_kg AND near.usable_range_m >= errand.distance_m + near.approach_m
+        LIMIT $5
+    ) suited"""
+# The drones were free when they were found. A booking of one that is not free any more violates a constraint.
+BOOK = f"""{OUTBOX}, {INBOX},
+    wanted AS MATERIALIZED (SELECT * FROM unnest($10::booking[])),
+    held AS (
+        UPDATE drone SET status = 'Booked', delivery_id = wanted.delivery_id
+        FROM wanted WHERE drone.drone_id = wanted.drone_id
     )
-    INSERT INTO outbox (outbox_id, message_type, body) VALUES ($2, 'DeliveryRequested', $3)"""
-REGISTER = """
-    WITH gone AS (DELETE FROM outbox WHERE outbox_id = ANY($1::uuid[])),
-    handled AS (INSERT INTO inbox (event_id) SELECT unnest($4::uuid[])),
-    registered AS (
-        INSERT INTO package (delivery_id, size, weight_kg, tag)
-        SELECT * FROM unnest($5::uuid[], $6::text[], $7::float8[], $8::text[])
-        ON CONFLICT (delivery_id) DO UPDATE
-        SET size = EXCLUDED.size, weight_kg = EXCLUDED.weight_kg, tag = EXCLUDED.tag
-    )
-    INSERT INTO outbox (outbox_id, message_type, body) VALUES ($2, 'PackageReady', $3)"""
-FREE_DRONES = "SELECT drone_id FROM drone WHERE delivery_id IS NULL ORDER BY drone_id LIMIT $1"
-# The drones were free when they were read. A booking of one that is not free any more violates a unique constraint.
-BOOK = """
-    WITH gone AS (DELETE FROM outbox WHERE outbox_id = ANY($1::uuid[])),
-    handled AS (INSERT INTO inbox (event_id) SELECT unnest($4::uuid[])),
-    taken AS (
-        UPDATE drone SET delivery_id = pair.delivery_id
-        FROM unnest($5::uuid[], $6::uuid[]) AS pair (delivery_id, drone_id) WHERE drone.drone_id = pair.drone_id
-    ),
-    booked AS (INSERT INTO booking (delivery_id, drone_id) SELECT * FROM unnest($5::uuid[], $6::uuid[]))
-    INSERT INTO outbox (outbox_id, message_type, body) VALUES ($2, 'DroneScheduled', $3)"""
-JOIN = """
-    WITH gone AS (DELETE FROM outbox WHERE outbox_id = ANY($1::uuid[])),
-    handled AS (INSERT INTO inbox (event_id) SELECT unnest($3::uuid[])),
+    INSERT INTO booking SELECT * FROM wanted"""
+JOINED = """
+    stage due_at tracking_events scheduled_at
+    package_id package_size package_weight_kg package_tag confirmation_required
+    drone_id drone_latitude drone_longitude drone_altitude_m cruise_speed_mps
+    pickup_latitude pickup_longitude pickup_altitude_m dropoff_latitude dropoff_longitude dropoff_altitude_m
+    pickup_time deadline expedited""".split()
+JOIN = f"""{OUTBOX}, {INBOX},
+    begun AS (INSERT INTO delivery SELECT * FROM unnest($10::delivery[])),
     joined AS (
-        INSERT INTO delivery AS known (delivery_id, weight_kg, drone_id)
-        SELECT * FROM unnest($4::uuid[], $5::float8[], $6::uuid[])
-        ON CONFLICT (delivery_id) DO UPDATE SET
-            weight_kg = coalesce(EXCLUDED.weight_kg, known.weight_kg),
-            drone_id = coalesce(EXCLUDED.drone_id, known.drone_id)
-        RETURNING delivery_id, weight_kg, drone_id
+        UPDATE delivery SET {", ".join(f"{column} = both_halves.{column}" for column in JOINED)}
+        FROM unnest($11::delivery[]) AS both_halves WHERE delivery.delivery_id = both_halves.delivery_id
     )
-    INSERT INTO outbox (outbox_id, message_type, body)
-    SELECT $2, 'DeliveryScheduled', convert_to('[' || string_agg(
-        '{"specversion":"1.0","type":"DeliveryScheduled","source":"/delivery","id":"' || uuidv7()
-        || '","subject":"' || delivery_id || '","data":{"drone_id":"' || drone_id || '"}}', ',') || ']', 'UTF8')
-    FROM joined WHERE weight_kg IS NOT NULL AND drone_id IS NOT NULL HAVING count(*) > 0
-    RETURNING body"""
+    INSERT INTO tracking_event SELECT * FROM unnest($12::tracking_event[])"""  # noqa: S608 - names of columns
+BEGUN = "SELECT * FROM delivery WHERE delivery_id = ANY($1::uuid[]) AND stage = 'Pending'"
 CONCLUDE = """
-    WITH handled AS (INSERT INTO inbox (event_id) SELECT unnest($1::uuid[]))
-    UPDATE request SET status = 'Created'
-    FROM unnest($2::uuid[]) AS scheduled (delivery_id) WHERE request.delivery_id = scheduled.delivery_id"""
+    WITH handled AS (INSERT INTO inbox SELECT 'ingestion.delivery-events', unnest($1::uuid[]), 0, $2)
+    UPDATE delivery_progress SET stage = 'Created', drone_id = told.drone_id, pickup_eta = told.pickup_eta,
+        dropoff_eta = told.dropoff_eta, scheduled_at = told.occurred_at
+    FROM unnest($3::uuid[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[])
+        AS told (delivery_id, drone_id, pickup_eta, dropoff_eta, occurred_at)
+    WHERE delivery_progress.delivery_id = told.delivery_id"""
+HANDLED = "SELECT message_id::text FROM inbox WHERE message_id = ANY($1::uuid[]) AND subscription = $2"
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+Confirmation = Literal["FingerPrint", "Picture", "Voice", "None"]
+Row = tuple[Any, ...]
 
 
-class Place(msgspec.Struct):
-    latitude: float
-    longitude: float
+class Place(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+    altitude_m: Annotated[float, msgspec.Meta(ge=-500, le=10_000)] = 0.0
 
 
-class Package(msgspec.Struct):
-    size: str
-    weight_kg: float
-    tag: str
+class Package(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    size: Literal["Small", "Medium", "Large"]
+    weight_kg: Annotated[float, msgspec.Meta(gt=0, le=1_000)]
+    tag: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
-class Wish(msgspec.Struct):
+class Wish(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The body of a request over HTTP."""
+
+    pickup: Place
+    dropoff: Place
+    pickup_time: Instant
+    deadline: Instant
+    package: Package
+    expedited: bool = False
+    confirmation_required: Confirmation = "None"
+
+
+class Requested(msgspec.Struct, gc=False):
+    """The data of DeliveryRequested."""
+
+    delivery_id: str
+    owner_id: str
     pickup: Place
     dropoff: Place
     pickup_time: datetime
     deadline: datetime
+    expedited: bool
+    confirmation_required: Confirmation
     package: Package
 
 
-class Data(msgspec.Struct, omit_defaults=True):
-    """What any of the events holds besides the delivery's id, which is its subject."""
+class Ready(msgspec.Struct, gc=False):
+    """The data of PackageReady."""
 
-    package: Package | None = None
-    pickup: Place | None = None
-    dropoff: Place | None = None
-    weight_kg: float | None = None
-    drone_id: str | None = None
+    delivery_id: str
+    owner_id: str
+    package_id: str
+    package: Package
+    confirmation_required: Confirmation
+    deadline: datetime
 
 
-class Event(msgspec.Struct):
-    type: str
-    source: str
+class Booked(msgspec.Struct, gc=False):
+    """The data of DroneScheduled."""
+
+    delivery_id: str
+    owner_id: str
+    drone_id: str
+    drone_location: Place
+    cruise_speed_mps: float
+    pickup: Place
+    dropoff: Place
+    pickup_time: datetime
+    deadline: datetime
+    expedited: bool
+
+
+class Scheduled(msgspec.Struct, gc=False):
+    """The data of DeliveryScheduled."""
+
+    delivery_id: str
+    owner_id: str
+    occurred_at: datetime
+    drone_id: str
+    pickup_eta: datetime
+    dropoff_eta: datetime
+
+
+class CloudEvent(msgspec.Struct, kw_only=True, tag_field="type", gc=False):
+    specversion: Literal["1.0"] = "1.0"
+
+
+class Event(CloudEvent, gc=False):
     id: str
+    source: str
+    time: datetime
+    sessionid: str
+    correlationid: str
+    causationid: str
     subject: str
-    data: Data
-    specversion: str = "1.0"
 
 
-Handler = Callable[[list[Event]], Awaitable[None]]
+class DeliveryRequested(Event, tag=REQUESTED, gc=False):
+    data: Requested
+    expiresat: datetime
+
+
+class PackageReady(Event, tag=READY, gc=False):
+    data: Ready
+
+
+class DroneScheduled(Event, tag=BOOKED, gc=False):
+    data: Booked
+
+
+class DeliveryScheduled(Event, tag=SCHEDULED, gc=False):
+    data: Scheduled
+
+
 read_wish = msgspec.json.Decoder(Wish).decode
-read_events = msgspec.json.Decoder(list[Event]).decode
-write_events = msgspec.json.Encoder().encode
+write = msgspec.json.Encoder().encode
 
 
 def new_id() -> str:
     """A UUID version 7: made one after the other they are neighbours in an index."""
-    return str(uuid7())
+    return str(uuid_utils.uuid7())
 
 
-class Publisher:
-    """Publishes committed events in the background, and knows which outbox rows the broker has confirmed."""
+def columns_of(*values: Place | Package) -> Row:
+    """Their fields, one after the other, as they are in the tables."""
+    return tuple(field for value in values for field in msgspec.structs.astuple(value))
 
-    def __init__(self, exchange: AbstractExchange, tasks: asyncio.TaskGroup) -> None:
-        self._exchange, self._tasks = exchange, tasks
+
+def distance_m(start: Place, end: Place) -> float:
+    """Metres along the great circle, by the haversine formula."""
+    latitude, other_latitude = radians(start.latitude), radians(end.latitude)
+    across = sin((other_latitude - latitude) / 2) ** 2
+    along = sin(radians(end.longitude - start.longitude) / 2) ** 2
+    return 2 * EARTH_RADIUS_M * asin(min(1.0, sqrt(across + cos(latitude) * cos(other_latitude) * along)))
+
+
+class Outbox:
+    """Commits events of one type with the rows that they tell of, then publishes them in the background."""
+
+    def __init__(
+        self, database: asyncpg.Connection, exchange: AbstractExchange, message_type: str, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._database, self._exchange, self._message_type, self._tasks = database, exchange, message_type, tasks
         self._confirmed: list[str] = []
 
-    def publish(self, outbox_id: str, message_type: str, body: bytes) -> None:
-        """Publish a committed row. The task group ends the process when the broker does not take it."""
-        self._tasks.create_task(self._publish(outbox_id, message_type, body))
+    async def commit(self, statement: str, now: datetime, events: Sequence[Event], *parameters: Any) -> None:
+        """Run a statement that begins with OUTBOX. Without events there is no message."""
+        confirmed, outbox_id = tuple(self._confirmed), new_id()
+        route = (self._exchange.name, self._message_type)
+        properties = f'{{"content_type":"{BATCH}","message_id":"{outbox_id}"}}'
+        body = write(events) if events else None
+        await self._database.execute(statement, confirmed, outbox_id, *route, properties, body, now, *parameters)
+        del self._confirmed[: len(confirmed)]
+        if body is not None:
+            self._publish(outbox_id, body)
 
-    def confirmed(self) -> list[str]:
-        """The rows that may be deleted, each told once."""
-        confirmed, self._confirmed = self._confirmed, []
-        return confirmed
+    async def publish_leftovers(self) -> None:
+        """Publish what an earlier process has committed and not seen confirmed."""
+        for outbox_id, body in await self._database.fetch("SELECT id::text, body FROM outbox ORDER BY position"):
+            self._publish(outbox_id, body)
 
-    async def _publish(self, outbox_id: str, message_type: str, body: bytes) -> None:
-        message = aio_pika.Message(
-            body,
-            content_type="application/cloudevents-batch+json",
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            message_id=outbox_id,
-        )
-        await self._exchange.publish(message, routing_key=message_type, timeout=60)
+    def _publish(self, outbox_id: str, body: bytes) -> None:
+        # The task group ends the process when the broker does not take it.
+        self._tasks.create_task(self._publish_and_confirm(outbox_id, body))
+
+    async def _publish_and_confirm(self, outbox_id: str, body: bytes) -> None:
+        persistent = aio_pika.DeliveryMode.PERSISTENT
+        message = aio_pika.Message(body, content_type=BATCH, delivery_mode=persistent, message_id=outbox_id)
+        await self._exchange.publish(message, routing_key=self._message_type, timeout=60)
         self._confirmed.append(outbox_id)
 
 
 class Service:
-    """One service: a connection to its database, one to publish and one to consume."""
+    """What handles the events of one subscription, whose queue has the same name."""
 
-    def __init__(self, database: asyncpg.Connection, publisher: Publisher) -> None:
-        self.database, self.publisher = database, publisher
-        self._drones: list[Any] = []
+    name: ClassVar[str]
+    subscription: ClassVar[str]
+    handles: ClassVar[Sequence[str]]
+    publishes: ClassVar[str]
+    decoder: ClassVar[msgspec.json.Decoder[Any]]
 
-    async def on_requested_package(self, events: list[Event]) -> None:
-        """Register the packages."""
-        packages = [event.data.package for event in events if event.data.package]
-        deliveries = [event.subject for event in events]
-        body = write_events(
-            [
-                Event(READY, "/package_service", new_id(), delivery_id, Data(weight_kg=package.weight_kg))
-                for delivery_id, package in zip(deliveries, packages, strict=True)
-            ]
-        )
-        columns = zip(*((one.size, one.weight_kg, one.tag) for one in packages), strict=True)
-        await self._record(REGISTER, READY, body, [event.id for event in events], deliveries, *columns)
+    def __init__(self, database: asyncpg.Connection, outbox: Outbox) -> None:
+        self._database, self._outbox = database, outbox
+        self._source = f"/services/{self.name}"
 
-    async def on_requested_drone(self, events: list[Event]) -> None:
-        """Book a free drone for each."""
-        if len(self._drones) < len(events):
-            rows = await self.database.fetch(FREE_DRONES, DRONES_READ + len(events))
-            self._drones = [row[0] for row in rows]
-        drones, self._drones = self._drones[: len(events)], self._drones[len(events) :]
-        deliveries = [event.subject for event in events]
-        body = write_events(
-            [
-                Event(BOOKED, "/drone_scheduler", new_id(), delivery_id, Data(drone_id=str(drone_id)))
-                for delivery_id, drone_id in zip(deliveries, drones, strict=True)
-            ]
-        )
-        await self._record(BOOK, BOOKED, body, [event.id for event in events], deliveries, drones)
+    async def handle(self, events: Sequence[Any]) -> None:
+        """Commit what a batch leads to. Raises IntegrityConstraintViolationError when some of it is known."""
+        raise NotImplementedError
 
-    async def on_half(self, events: list[Event]) -> None:
-        """Join the halves, and tell which deliveries are scheduled."""
-        halves: dict[str, Data] = {}
-        for event in events:
-            known = halves.setdefault(event.subject, event.data)
-            known.weight_kg = known.weight_kg or event.data.weight_kg
-            known.drone_id = known.drone_id or event.data.drone_id
-        outbox_id = new_id()
-        body = await self.database.fetchval(
-            JOIN,
-            self.publisher.confirmed(),
-            outbox_id,
-            [event.id for event in events],
-            list(halves),
-            [half.weight_kg for half in halves.values()],
-            [half.drone_id for half in halves.values()],
-        )
-        if body is not None:
-            self.publisher.publish(outbox_id, SCHEDULED, body)
-
-    async def on_scheduled(self, events: list[Event]) -> None:
-        """Tell the requests."""
-        await self.database.execute(CONCLUDE, [event.id for event in events], [event.subject for event in events])
-
-    async def unhandled(self, events: list[Event]) -> list[Event]:
+    async def unhandled(self, events: Sequence[Any]) -> list[Any]:
         """The events that were not handled before, each once."""
-        query = "SELECT event_id::text FROM inbox WHERE event_id = ANY($1::uuid[])"
-        known = {row[0] for row in await self.database.fetch(query, [event.id for event in events])}
-        self._drones.clear()
+        rows = await self._database.fetch(HANDLED, [event.id for event in events], self.subscription)
+        known = {row[0] for row in rows}
         return list({event.id: event for event in events if event.id not in known}.values())
 
-    async def _record(self, statement: str, message_type: str, body: bytes, *columns: Any) -> None:
-        outbox_id = new_id()
-        await self.database.execute(statement, self.publisher.confirmed(), outbox_id, body, *columns)
-        self.publisher.publish(outbox_id, message_type, body)
+    async def consume(self, channel: AbstractChannel) -> None:
+        """Handle whatever has arrived, as one batch, again and again. Acknowledges what is committed."""
+        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        await (await channel.get_queue(self.subscription)).consume(arrived.put)
+        while True:
+            messages = [await arrived.get()]
+            while not arrived.empty():
+                messages.append(arrived.get_nowait())
+            events = [event for message in messages for event in self.decoder.decode(message.body)]
+            try:
+                await self.handle(events)
+            except asyncpg.IntegrityConstraintViolationError:
+                if events := await self.unhandled(events):
+                    await self.handle(events)
+            await messages[-1].ack(multiple=True)
+
+    async def _commit(
+        self, statement: str, now: datetime, answers: Sequence[Event], events: Sequence[Event], *rows: Sequence[Row]
+    ) -> None:
+        handled = [event.id for event in events]
+        await self._outbox.commit(statement, now, answers, self.subscription, handled, *rows)
+
+    def _because_of(self, event: Event, now: datetime) -> tuple[str, str, datetime, str, str, str, str]:
+        """The attributes of an event that another one led to."""
+        return new_id(), self._source, now, event.sessionid, event.correlationid, event.id, event.subject
 
 
-async def consume(channel: AbstractChannel, name: str, service: Service, handle: Handler) -> None:
-    """Handle whatever has arrived, as one batch, again and again. Acknowledges what is committed."""
-    arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
-    queue = await channel.get_queue(name)
-    await queue.consume(arrived.put)
-    while True:
-        messages = [await arrived.get()]
-        while not arrived.empty():
-            messages.append(arrived.get_nowait())
-        events = [event for message in messages for event in read_events(message.body)]
-        try:
-            await handle(events)
-        except (asyncpg.UniqueViolationError, asyncpg.CardinalityViolationError):
-            if events := await service.unhandled(events):
-                await handle(events)
-        await messages[-1].ack(multiple=True)
+class Ingestion(Service):
+    """Tells the requests what became of them."""
+
+    name, subscription = "ingestion", "ingestion.delivery-events"
+    handles, publishes = (SCHEDULED,), REQUESTED
+    decoder = msgspec.json.Decoder(list[DeliveryScheduled])
+
+    async def handle(self, events: Sequence[DeliveryScheduled]) -> None:
+        told = [event.data for event in events]
+        await self._database.execute(
+            CONCLUDE,
+            [event.id for event in events],
+            datetime.now(UTC),
+            [one.delivery_id for one in told],
+            [one.drone_id for one in told],
+            [one.pickup_eta for one in told],
+            [one.dropoff_eta for one in told],
+            [one.occurred_at for one in told],
+        )
+
+
+class PackageService(Service):
+    """Registers packages."""
+
+    name, subscription = "package-service", "package-service.delivery-requests"
+    handles, publishes = (REQUESTED,), READY
+    decoder = msgspec.json.Decoder(list[DeliveryRequested])
+
+    async def handle(self, events: Sequence[DeliveryRequested]) -> None:
+        now, rows, answers = datetime.now(UTC), list[Row](), list[Event]()
+        for event in events:
+            asked, one = event.data, event.subject
+            how = asked.confirmation_required
+            rows.append((one, asked.owner_id, "Ready", *columns_of(asked.package), how, None, now, now))
+            ready = Ready(one, asked.owner_id, one, asked.package, how, asked.deadline)
+            answers.append(PackageReady(*self._because_of(event, now), ready))
+        await self._commit(REGISTER, now, answers, events, rows)
+
+
+class DroneScheduler(Service):
+    """Books the nearest free drone that suits."""
+
+    name, subscription = "drone-scheduler", "drone-scheduler.delivery-requests"
+    handles, publishes = (REQUESTED,), BOOKED
+    decoder = PackageService.decoder
+
+    async def handle(self, events: Sequence[DeliveryRequested]) -> None:
+        lengths_m = [distance_m(event.data.pickup, event.data.dropoff) for event in events]
+        drones = await self._allot(events, lengths_m)
+        now, rows, answers = datetime.now(UTC), list[Row](), list[Event]()
+        for event, length_m, drone in zip(events, lengths_m, drones, strict=True):
+            asked, one = event.data, event.subject
+            pickup, dropoff, times = asked.pickup, asked.dropoff, (asked.pickup_time, asked.deadline)
+            _, _, drone_id, latitude, longitude, altitude_m, speed_mps = drone
+            held = (one, asked.owner_id, "Booked", drone_id, None, asked.expedited)
+            errand = (event.time, asked.package.weight_kg, length_m, *columns_of(pickup, dropoff), *times)
+            rows.append((*held, *errand, None, None, None, None))
+            plan = (Place(latitude, longitude, altitude_m), speed_mps, pickup, dropoff, *times, asked.expedited)
+            booked = Booked(one, asked.owner_id, drone_id, *plan)
+            answers.append(DroneScheduled(*self._because_of(event, now), booked))
+        await self._commit(BOOK, now, answers, events, rows)
+
+    async def _allot(self, events: Sequence[DeliveryRequested], lengths_m: Sequence[float]) -> Iterable[Row]:
+        """A drone for each, expedited ones first. Looks further for those whose candidates others have taken."""
+        errands = [
+            (event.data.pickup.latitude, event.data.pickup.longitude, event.data.package.weight_kg, length_m)
+            for event, length_m in zip(events, lengths_m, strict=True)
+        ]
+        allotted: dict[int, Row] = {}
+        taken: set[str] = set()
+        left = sorted(range(len(events)), key=lambda place: not events[place].data.expedited)
+        count = CANDIDATES
+        while left:
+            candidates: dict[int, list[Row]] = {}
+            columns = zip(*(errands[place] for place in left), strict=True)
+            for row in await self._database.fetch(NEAREST, *columns, count):
+                candidates.setdefault(left[row[0] - 1], []).append(row)
+            for place in left:
+                for drone in sorted(candidates[place], key=itemgetter(1)):
+                    if drone[2] not in taken:
+                        taken.add(drone[2])
+                        allotted[place] = drone
+                        break
+            left = [place for place in left if place not in allotted]
+            count *= 4
+        return (allotted[place] for place in range(len(events)))
+
+
+class Delivery(Service):
+    """Joins package and drone. Keeps in mind which deliveries wait for their other half."""
+
+    name, subscription = "delivery", "delivery.delivery"
+    handles, publishes = (READY, BOOKED), SCHEDULED
+    decoder = msgspec.json.Decoder(list[PackageReady | DroneScheduled])
+
+    def __init__(self, database: asyncpg.Connection, outbox: Outbox) -> None:
+        super().__init__(database, outbox)
+        self._begun: dict[str, Ready | Booked] = {}
+
+    async def handle(self, events: Sequence[PackageReady | DroneScheduled]) -> None:
+        now, first = datetime.now(UTC), dict[str, Ready | Booked]()
+        inserted, updated, history, answers = list[Row](), list[Row](), list[Row](), list[Event]()
+        for event in events:
+            one, half, rows = event.subject, event.data, inserted
+            other = first.pop(one, None)
+            if other is None:
+                other, rows = self._begun.get(one), updated
+            if isinstance(half, Ready) and isinstance(other, Booked):
+                ready, booked = half, other
+            elif isinstance(half, Booked) and isinstance(other, Ready):
+                ready, booked = other, half
+            else:
+                # The first half, or the same again, which the inbox is going to refuse.
+                first[one] = half
+                continue
+            rows.append(delivery_row(half, ready, booked, now))
+            entry_id = str(uuid_utils.uuid5(uuid_utils.UUID(one), "1"))
+            history.append((entry_id, one, 1, "StageEntered", "Created", now, None, None, None, ""))
+            scheduled = Scheduled(one, half.owner_id, now, booked.drone_id, *arrivals(booked, now))
+            answers.append(DeliveryScheduled(*self._because_of(event, now), scheduled))
+        for half in first.values():
+            halves = (half, None) if isinstance(half, Ready) else (None, half)
+            inserted.append(delivery_row(half, *halves, now))
+        await self._commit(JOIN, now, answers, events, inserted, updated, history)
+        self._begun.update(first)
+        for row in updated:
+            del self._begun[row[0]]
+
+    async def unhandled(self, events: Sequence[Any]) -> list[Any]:
+        """As for any service. What another process has begun of these deliveries is kept in mind from now on."""
+        left = await super().unhandled(events)
+        for row in await self._database.fetch(BEGUN, [event.subject for event in left]):
+            self._begun[str(row["delivery_id"])] = half_of(row)
+        return left
+
+
+def delivery_row(half: Ready | Booked, ready: Ready | None, booked: Booked | None, now: datetime) -> Row:
+    """The row of a delivery of which `half` came last, or alone."""
+    package, plan = (None,) * 5, (None,) * 14
+    stage, due_at, scheduled_at = "Pending", half.deadline, None
+    if ready is not None:
+        package = (ready.package_id, *columns_of(ready.package), ready.confirmation_required)
+        plan = (*(None,) * 12, ready.deadline, None)
+        due_at = ready.deadline + DRONE_ANSWER_GRACE
+    if booked is not None:
+        drone = (booked.drone_id, *columns_of(booked.drone_location), booked.cruise_speed_mps)
+        times = (booked.pickup_time, booked.deadline, booked.expedited)
+        plan = (*drone, *columns_of(booked.pickup, booked.dropoff), *times)
+        due_at = min(now + PACKAGE_ANSWER_TIMEOUT, booked.deadline)
+        if ready is not None:
+            stage, due_at, scheduled_at = "Created", booked.deadline, now
+    beginning = (half.delivery_id, half.owner_id, stage, now, due_at, int(stage == "Created"))
+    return (*beginning, *package, *plan, None, None, scheduled_at, *(None,) * 9, 0.0, *(None,) * 10)
+
+
+def half_of(row: asyncpg.Record) -> Ready | Booked:
+    """The half that a waiting delivery's row was made of."""
+    whose = (str(row["delivery_id"]), row["owner_id"])
+    if row["package_id"] is not None:
+        package = Package(row["package_size"], row["package_weight_kg"], row["package_tag"])
+        return Ready(*whose, whose[0], package, row["confirmation_required"], row["deadline"])
+    drone, pickup, dropoff = (
+        Place(row[f"{name}_latitude"], row[f"{name}_longitude"], row[f"{name}_altitude_m"])
+        for name in ("drone", "pickup", "dropoff")
+    )
+    times = (row["pickup_time"], row["deadline"])
+    drone_id, speed_mps = str(row["drone_id"]), row["cruise_speed_mps"]
+    return Booked(*whose, drone_id, drone, speed_mps, pickup, dropoff, *times, row["expedited"])
+
+
+def arrivals(booked: Booked, now: datetime) -> tuple[datetime, datetime]:
+    """When the drone is expected at the pickup and at the drop-off."""
+    approach_s = distance_m(booked.drone_location, booked.pickup) / booked.cruise_speed_mps
+    flight_s = distance_m(booked.pickup, booked.dropoff) / booked.cruise_speed_mps
+    pickup_eta = max(now + timedelta(seconds=approach_s), booked.pickup_time)
+    return pickup_eta, pickup_eta + timedelta(seconds=flight_s)
 
 
 class Intake:
     """Requests that wait together share one commit."""
 
-    def __init__(self, database: asyncpg.Connection, publisher: Publisher) -> None:
-        self._database, self._publisher = database, publisher
-        self._waiting: list[tuple[str, str, str, Event]] = []
-        self._committed = asyncio.Event()
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._waiting: list[tuple[str, str, Wish]] = []
         self._wake = asyncio.Event()
+        self._accepted_at: asyncio.Future[bytes] = asyncio.Future()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer when the request is durable. An ASGI application, as small as a route of FastAPI can be."""
@@ -271,21 +527,29 @@ class Intake:
                 return
             body += part.get("body", b"")
             is_complete = not part.get("more_body")
-        owner_id = dict(scope["headers"]).get(b"x-subject", b"").decode()
+        owner_id = dict(scope["headers"]).get(b"x-subject", b"").decode("ascii", "replace")
         try:
             wish = read_wish(body)
+            objection = objection_to(wish, owner_id)
         except msgspec.DecodeError as error:
-            await Response(str(error), status_code=422)(scope, receive, send)
+            objection = str(error)
+        if objection:
+            await Response(objection, status_code=422)(scope, receive, send)
             return
-        delivery_id, event_id = new_id(), new_id()
-        data = Data(wish.package, wish.pickup, wish.dropoff)
-        event = Event(REQUESTED, "/ingestion", event_id, delivery_id, data)
-        self._waiting.append((delivery_id, owner_id, body.decode(), event))
+        delivery_id = new_id()
+        self._waiting.append((delivery_id, owner_id, wish))
         self._wake.set()
-        await self._committed.wait()
-        headers = [(b"location", f"{PATH}/{delivery_id}".encode()), (b"content-length", b"0")]
+        accepted_at = await self._accepted_at
+        url = f"{PATH}/{delivery_id}".encode()
+        answer = b'{"delivery_id":"%s","accepted_at":%s,"status_url":"%s"}' % (delivery_id.encode(), accepted_at, url)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(answer)),
+            (b"location", url),
+            (b"retry-after", b"2"),
+        ]
         await send({"type": "http.response.start", "status": 202, "headers": headers})
-        await send({"type": "http.response.body"})
+        await send({"type": "http.response.body", "body": answer})
 
     async def run(self) -> None:
         """Commit whoever waits, again and again."""
@@ -293,57 +557,74 @@ class Intake:
             await self._wake.wait()
             self._wake.clear()
             waiting, self._waiting = self._waiting, []
-            committed, self._committed = self._committed, asyncio.Event()
-            deliveries, owners, wishes, events = zip(*waiting, strict=True)
-            outbox_id, body = new_id(), write_events(events)
-            await self._database.execute(
-                ACCEPT, self._publisher.confirmed(), outbox_id, body, deliveries, owners, wishes
-            )
-            self._publisher.publish(outbox_id, REQUESTED, body)
-            committed.set()
+            committed, self._accepted_at = self._accepted_at, asyncio.Future()
+            now, requests, progress, events = datetime.now(UTC), list[Row](), list[Row](), list[Event]()
+            for one, owner_id, wish in waiting:
+                pickup, dropoff, times = wish.pickup, wish.dropoff, (wish.pickup_time, wish.deadline)
+                how = (wish.expedited, wish.confirmation_required)
+                places, package = columns_of(pickup, dropoff), columns_of(wish.package)
+                requests.append((one, owner_id, now, *places, *times, *how, *package))
+                due_at = wish.deadline + OUTCOME_GRACE
+                progress.append((one, owner_id, *times, due_at, 0, "Pending", *(None,) * 11))
+                requested = Requested(one, owner_id, pickup, dropoff, *times, *how, wish.package)
+                attributes = (new_id(), "/services/ingestion", now, one, one, new_id(), one)
+                events.append(DeliveryRequested(*attributes, requested, wish.deadline))
+            await self._outbox.commit(ACCEPT, now, events, requests, progress)
+            committed.set_result(write(now))
 
 
-@asynccontextmanager
-async def running(name: str) -> AsyncIterator[tuple[Publisher, asyncio.TaskGroup]]:
-    """The service consumes, until the block ends."""
+def objection_to(wish: Wish, owner_id: str) -> str:
+    """What is impossible about the request, empty when nothing is."""
+    if not owner_id:
+        return "nobody asks"
+    if not datetime.now(UTC) < wish.deadline > wish.pickup_time:
+        return "the deadline is past, or not after the pickup time"
+    return "" if distance_m(wish.pickup, wish.dropoff) >= 1 else "the drop-off is the pickup"
+
+
+class App(FastAPI):
+    """An application without the layers around its routes that only FastAPI's own kind of route needs."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return self.router
+
+
+SERVICES: Sequence[type[Service]] = (Ingestion, PackageService, DroneScheduler, Delivery)
+
+
+async def connect() -> asyncpg.Connection:
+    """A connection to the service's database."""
+    return await asyncpg.connect(setting("DATABASE_URL"), server_settings=DATABASE_SETTINGS)
+
+
+async def run(kind: type[Service]) -> None:
+    """Run one service until it is killed."""
     broker = [await aio_pika.connect(setting("BROKER_URL")) for _ in ("publish", "consume")]
     channel = await broker[1].channel()
     await channel.set_qos(prefetch_count=PREFETCH)
-    exchange = await (await broker[0].channel(on_return_raises=True)).declare_exchange("events", "direct", durable=True)
     # All queues are there before anybody publishes.
-    for service, types in SUBSCRIPTIONS.items():
-        queue = await channel.declare_queue(service, durable=True, arguments={"x-queue-type": "quorum"})
-        for message_type in types:
-            await queue.bind("events", message_type)
-    database = await asyncpg.connect(setting("DATABASE_URL"))
+    for service in SERVICES:
+        queue = await channel.declare_queue(service.subscription, durable=True, arguments={"x-queue-type": "quorum"})
+        for message_type in service.handles:
+            await queue.bind(EXCHANGES[message_type], message_type)
+    exchange = await (await broker[0].channel(on_return_raises=True)).get_exchange(EXCHANGES[kind.publishes])
     async with asyncio.TaskGroup() as tasks:
-        publisher = Publisher(exchange, tasks)
-        for row in await database.fetch("SELECT outbox_id, message_type, body FROM outbox ORDER BY recorded_at"):
-            publisher.publish(str(row["outbox_id"]), row["message_type"], row["body"])
-        service_ = Service(database, publisher)
-        handlers: dict[str, Handler] = {
-            "ingestion": service_.on_scheduled,
-            "package_service": service_.on_requested_package,
-            "drone_scheduler": service_.on_requested_drone,
-            "delivery": service_.on_half,
-        }
-        tasks.create_task(consume(channel, name, service_, handlers[name]))
+        outbox = Outbox(await connect(), exchange, kind.publishes, tasks)
+        await outbox.publish_leftovers()
+        tasks.create_task(kind(await connect(), outbox).consume(channel))
         print("ready", flush=True)
-        yield publisher, tasks
+        if kind is Ingestion:
+            await serve(Intake(outbox), tasks)
 
 
-async def serve(name: str) -> None:
-    """Run one service until it is killed."""
-    async with running(name) as (publisher, tasks):
-        if name == "ingestion":
-            intake = Intake(await asyncpg.connect(setting("DATABASE_URL")), publisher)
-            tasks.create_task(intake.run())
-            app = FastAPI(openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False})
-            app.router.routes.append(Route(PATH, intake, methods=["POST"]))
-            options: Any = {"access_log": False, "lifespan": "off", "proxy_headers": False, "server_header": False}
-            config = uvicorn.Config(app, port=int(setting("PORT")), **options)
-            await uvicorn.Server(config).serve()
+async def serve(intake: Intake, tasks: asyncio.TaskGroup) -> None:
+    """Take requests over HTTP."""
+    tasks.create_task(intake.run())
+    app = App(openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False})
+    app.router.routes.append(Route(PATH, intake, methods=["POST"]))
+    options: Any = {"access_log": False, "lifespan": "off", "proxy_headers": False, "server_header": False}
+    await uvicorn.Server(uvicorn.Config(app, port=int(setting("PORT")), **options)).serve()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(sys.argv[1]))
+    uvloop.run(run(next(kind for kind in SERVICES if kind.name.replace("-", "_") == sys.argv[1])))

@@ -13,11 +13,24 @@ from pathlib import Path
 from typing import Protocol
 
 from local_stack.folder import StackFolder
+from local_stack.migrations import migrate_services
 from local_stack.part import Part
 from local_stack.ports import LOOPBACK
 from local_stack.processes import spawn
 from local_stack.servers import LocalServers
-from peers.work import DRONES, EVIDENCE, OUTBOX_AND_INBOX, SCHEDULED, SERVICES, TABLES, verify
+from local_stack.services import Service, ServiceProcess
+from peers.work import (
+    DRONES,
+    EVIDENCE,
+    OUTBOX_AND_INBOX,
+    SCHEDULED,
+    SERVICES,
+    SUITE_DRONES,
+    SUITE_EVIDENCE,
+    SUITE_SCHEDULED,
+    TABLES,
+    verify,
+)
 
 BENCHMARKS = Path(__file__).parent.parent
 CELERY_THREADS = 8
@@ -80,6 +93,8 @@ class Peer:
     packages: tuple[str, ...]
     processes: tuple[Process, ...]
     has_outbox: bool = False
+    has_suite_tables: bool = False
+    """Whether its databases, outbox and inbox included, are those of the suite."""
     is_one_database: bool = False
     migration: tuple[str, ...] = ()
     """What runs to its end before the processes start: `python -m <command>`."""
@@ -138,10 +153,9 @@ class PeerProcess(Part):
 class RunningPeer:
     """A peer at work."""
 
-    scheduled_query = SCHEDULED
-
     def __init__(self, peer: Peer, servers: LocalServers, database_urls: dict[str, str]) -> None:
         self._peer, self.servers, self._database_urls = peer, servers, database_urls
+        self.scheduled_query = SUITE_SCHEDULED if peer.has_suite_tables else SCHEDULED
         self.processes = [self._process(process) for process in peer.processes]
         self.port = next(
             part.port for part, process in zip(self.processes, peer.processes, strict=True) if process.serves_http
@@ -155,6 +169,9 @@ class RunningPeer:
 
     def prepare(self, drones: int) -> None:
         """Tables and drones."""
+        if self._peer.has_suite_tables:
+            self._migrate(drones)
+            return
         for service, url in self._database_urls.items():
             statements = TABLES[service] + (";" + OUTBOX_AND_INBOX if self._peer.has_outbox else "")
             if service == "drone_scheduler":
@@ -168,7 +185,12 @@ class RunningPeer:
 
     async def verify(self, accepted: int) -> list[str]:
         """What is wrong with the rows."""
-        return await verify(self._database_urls, EVIDENCE, accepted)
+        evidence = SUITE_EVIDENCE if self._peer.has_suite_tables else EVIDENCE
+        return await verify(self._database_urls, evidence, accepted)
+
+    def _migrate(self, drones: int) -> None:
+        migrate_services(self.servers, [ServiceProcess(self.servers, Service(service)) for service in SERVICES])
+        self.servers.postgres.query(SUITE_DRONES.replace("$1", str(drones)), "drone_scheduler")
 
     def _process(self, process: Process) -> PeerProcess:
         environment = {
@@ -201,10 +223,10 @@ def _worker(queue: str) -> tuple[str, ...]:
 
 FLOOR = Peer(
     "floor",
-    "a bare script, as fast as we can write it: batched aio-pika and asyncpg, no framework",
+    "a bare script of the same tables, rows and messages, as fast as we can write it: batched aio-pika and asyncpg",
     ("aio-pika", "asyncpg", "msgspec", "fastapi", "uvicorn", "uvloop"),
     _one_per_service("peers.floor", "ready"),
-    has_outbox=True,
+    has_suite_tables=True,
 )
 FASTSTREAM_PLAIN = Peer(
     "faststream_plain",

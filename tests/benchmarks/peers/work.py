@@ -1,7 +1,8 @@
 """What is the same for every peer: the rows, the request over HTTP, and how the end is verified.
 
 A request is accepted (its row is there), its package is registered, a free drone is booked for it, delivery joins the
-two, and the request's status becomes Created. Every service has a database of its own.
+two, and the request's status becomes Created. Every service has a database of its own. The floor has the suite's own
+tables, the others have slimmer ones.
 """
 
 import os
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 SERVICES = ("ingestion", "package_service", "drone_scheduler", "delivery")
 PATH = "/api/v1/deliveryrequests"
 SCHEDULED = "SELECT count(*) FROM request WHERE status = 'Created'"
+SUITE_SCHEDULED = "SELECT count(*) FROM delivery_progress WHERE stage = 'Created'"
 
 # Rows that are changed later find room on their page.
 TABLES: dict[str, str] = {
@@ -54,6 +56,15 @@ OUTBOX_AND_INBOX = """
     CREATE TABLE inbox (event_id uuid PRIMARY KEY, handled_at timestamptz NOT NULL DEFAULT now())"""
 
 DRONES = "INSERT INTO drone (drone_id) SELECT gen_random_uuid() FROM generate_series(1, $1::int)"
+# Free drones of the suite, all of one kind, all over one town.
+SUITE_DRONES = """
+    INSERT INTO drone (
+        drone_id, status, payload_kg, range_m, cruise_speed_mps, latitude, longitude, altitude_m, battery_percent,
+        observed_at
+    )
+    SELECT gen_random_uuid(), 'Free', 5, 500000, 20, 47.3 + random() * 0.2, 8.4 + random() * 0.2, 0, 100, now()
+    FROM generate_series(1, $1::int);
+    VACUUM ANALYZE drone"""
 
 # Any free drone; a request that comes again keeps the one it has. Returns the drone.
 BOOK_DRONE = """
@@ -130,6 +141,15 @@ EVIDENCE = Evidence(
         "bookings": ("drone_scheduler", "SELECT delivery_id || ' ' || drone_id FROM booking"),
         "deliveries": ("delivery", "SELECT delivery_id || ' ' || drone_id FROM delivery WHERE drone_id IS NOT NULL"),
     },
+)
+SUITE_EVIDENCE = Evidence(
+    deliveries={
+        "ingestion": "SELECT delivery_id::text FROM delivery_progress WHERE stage = 'Created'",
+        "package_service": "SELECT package_id::text FROM package WHERE status = 'Ready'",
+        "drone_scheduler": "SELECT delivery_id::text FROM booking WHERE status = 'Booked'",
+        "delivery": "SELECT delivery_id::text FROM delivery WHERE stage = 'Created' AND package_id = delivery_id",
+    },
+    bookings=EVIDENCE.bookings,
 )
 # The same texts have the same fingerprint, whichever database they are in.
 _FINGERPRINT = "SELECT count(*), count(DISTINCT one), md5(string_agg(one, ',' ORDER BY one)) FROM ({}) AS found (one)"
