@@ -10,7 +10,7 @@ It knows the way on which all goes well and no other: nothing is refused, waits 
 and the events of a delivery keep no order.
 """
 
-# Nothing but the parts above is put into the statements.
+# Nothing but the parts below is put into the statements.
 # ruff: noqa: S608
 
 import asyncio
