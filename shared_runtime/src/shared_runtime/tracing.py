@@ -78,7 +78,7 @@ class Tracing:
 
 def _not_sampled() -> str:
     """The traceparent of a trace that nobody records: it takes the decision to the next steps."""
-    return f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-00"  # noqa: S311
+    return f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-00"
 
 
 def is_sampled(traceparent: str) -> bool:
