@@ -2,16 +2,22 @@
 
 import importlib.metadata
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from measuring.collector import CollectorProcess
+
+from local_stack.folder import StackFolder
 from local_stack.part import Part
 from local_stack.servers import LocalServers
+from local_stack.services import Service, ServiceProcess
 from local_stack.stack import SERVICES, LocalStack
-from peers.work import SERVICES as HOPS
-from peers.work import SUITE_DRONES, SUITE_EVIDENCE, SUITE_SCHEDULED, verify
+from peers.work import SUITE_DRONES, SUITE_EVIDENCE, SUITE_SCHEDULED, Evidence, verify
 
+CORE = ("ingestion", "package_service", "drone_scheduler", "delivery")
+"""The services that a delivery passes through."""
 PACKAGES = ("faststream", "aio-pika", "asyncpg", "pydantic", "fastapi", "uvicorn", "uvloop")
 
 
@@ -27,12 +33,33 @@ class Suite:
         return {package: importlib.metadata.version(package) for package in PACKAGES}
 
     @contextmanager
-    def running(self, drones: int) -> Iterator["RunningSuite"]:
-        """Start it with so many free drones; stop it at the end."""
-        with tempfile.TemporaryDirectory() as folder, LocalStack(Path(folder)) as stack:
-            running = RunningSuite(stack)
-            running.bring_drones(drones)
-            yield running
+    def running(self, drones: int, *, is_traced: bool = True, replicas: int = 1) -> Iterator["RunningSuite"]:
+        """Start it with so many free drones; stop it at the end.
+
+        `is_traced` says whether traces go to a collector, at the default sampling. `replicas` is how many processes
+        each service has that a delivery passes through.
+        """
+        with tempfile.TemporaryDirectory() as name:
+            collector = CollectorProcess(StackFolder(Path(name))) if is_traced else None
+            settings = {} if collector is None else {"OTLP_ENDPOINT": collector.base_url}
+            services = [Service(service, environment=settings) for service in SERVICES]
+            services += [
+                Service(f"{service}-{number}", package=service, environment=settings)
+                for number in range(2, replicas + 1)
+                for service in CORE
+            ]
+            begin = time.monotonic()
+            with LocalStack(Path(name), services) as stack:
+                start_up_s = time.monotonic() - begin
+                try:
+                    if collector is not None:
+                        collector.start()
+                    running = RunningSuite(stack, [service.name for service in services], collector, start_up_s)
+                    running.bring_drones(drones)
+                    yield running
+                finally:
+                    if collector is not None:
+                        collector.stop()
 
 
 class RunningSuite:
@@ -40,11 +67,19 @@ class RunningSuite:
 
     scheduled_query = SUITE_SCHEDULED
 
-    def __init__(self, stack: LocalStack) -> None:
+    def __init__(
+        self, stack: LocalStack, services: Sequence[str], collector: CollectorProcess | None, start_up_s: float
+    ) -> None:
         self._stack = stack
         self.servers: LocalServers = stack.servers
-        self.port = stack.service("ingestion").port
-        self.parts: Sequence[Part] = [stack.part(name) for name in ("postgresql", "rabbitmq", *SERVICES)]
+        self.services: list[ServiceProcess] = [stack.service(name) for name in services]
+        self.collector = collector
+        self.start_up_s = start_up_s
+        """From nothing to all ready: both servers, the databases and their migrations, all services."""
+        self.ports = [one.port for one in self.services if one.service.database == "ingestion"]
+        self.port = self.ports[0]
+        servers = [stack.part("postgresql"), stack.part("rabbitmq")]
+        self.parts: Sequence[Part] = [*servers, *self.services, *([] if collector is None else [collector])]
 
     @property
     def ingestion_url(self) -> str:
@@ -55,6 +90,19 @@ class RunningSuite:
         """So many free drones, straight into the table."""
         self.servers.postgres.query(SUITE_DRONES.replace("$1", str(drones)), "drone_scheduler")
 
-    async def verify(self, accepted: int) -> list[str]:
+    def database_url(self, service: str) -> str:
+        """A service's database."""
+        return self._stack.database_url(service)
+
+    def base_url(self, service: str) -> str:
+        """Where a service's HTTP interface is."""
+        return self._stack.base_url(service)
+
+    @property
+    def broker_url(self) -> str:
+        """The broker, for its administrator."""
+        return self.servers.broker_url("admin")
+
+    async def verify(self, accepted: int, evidence: Evidence = SUITE_EVIDENCE) -> list[str]:
         """What is wrong with the rows."""
-        return await verify({service: self._stack.database_url(service) for service in HOPS}, SUITE_EVIDENCE, accepted)
+        return await verify({service: self.database_url(service) for service in CORE}, evidence, accepted)

@@ -1,0 +1,68 @@
+"""Watches what the suite publishes, from a queue of its own."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from shared_contracts.message import Message
+from shared_runtime.broker import connect
+from shared_runtime.envelope import Envelope, Incoming, decode
+
+_LOOK_AGAIN_S = 0.05
+
+
+class Observer:
+    """Notes the moment at which the first message of a type arrived for each session.
+
+    What arrives is put aside with the moment and read later, so that reading one does not delay the next.
+    """
+
+    def __init__(self, message_type: str) -> None:
+        self._message_type = message_type
+        self._unread: list[tuple[int, Incoming]] = []
+        self._arrived_ns: dict[str, int] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def watching(cls, broker_url: str, message: type[Message]) -> AsyncIterator["Observer"]:
+        """Watch the messages of this type inside the block. The queue is gone with it."""
+        observer = cls(message.message_type)
+        connection = await connect(broker_url, "benchmark observer")
+        try:
+            channel = await connection.channel(publisher_confirms=False)
+            await channel.set_qos(prefetch_count=0)
+            queue = await channel.declare_queue(exclusive=True, auto_delete=True)
+            await queue.bind(str(message.topic), f"{message.message_type}.*")
+            await queue.consume(observer.take, no_ack=True)
+            yield observer
+        finally:
+            await connection.close()
+
+    async def take(self, message: AbstractIncomingMessage) -> None:
+        """Note that a message, or a batch of them, has come now."""
+        now_ns = time.monotonic_ns()
+        self._unread.append((now_ns, Incoming(message.body, message.content_type or "", message.headers)))
+
+    @property
+    def arrived_ns(self) -> Mapping[str, int]:
+        """By session, the moment (time.monotonic_ns) of its first message."""
+        unread, self._unread = self._unread, []
+        for now_ns, incoming in unread:
+            for event in decode(incoming):
+                if isinstance(event, Envelope) and event.type == self._message_type:
+                    self._arrived_ns.setdefault(event.session_id, now_ns)
+        return self._arrived_ns
+
+    async def wait_for(self, sessions: Collection[str], timeout_s: float) -> Mapping[str, int]:
+        """The moments, once there is one for each of these sessions. Raises TimeoutError with how many are missing."""
+        deadline = time.monotonic() + timeout_s
+        while missing := sum(session not in self.arrived_ns for session in sessions):
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"{missing} of {len(sessions)} sessions had no {self._message_type} in {timeout_s} s"
+                )
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return self.arrived_ns

@@ -1,0 +1,77 @@
+"""What processes use: processor time and memory, as the kernel counts them."""
+
+import resource
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from local_stack.part import Part
+from local_stack.process_table import family_of
+
+TICKS_PER_S = 100
+_KIB_PER_MIB = 1024
+_FORGET_PEAK = "5"
+"""What resets VmHWM when it is written to /proc/<pid>/clear_refs (proc_pid_clear_refs(5))."""
+
+
+def cpu_ms(parts: Sequence[Part]) -> Counter[str]:
+    """CPU milliseconds that each part has used so far, with the processes it started."""
+    leaders = {part.process.record.pid: part.name for part in parts}
+    used: Counter[str] = Counter()
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = file.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parent, session = int(fields[1]), int(fields[3])
+        name = leaders.get(int(file.parent.name)) or leaders.get(session) or leaders.get(parent)
+        if name is not None:
+            used[name] += (int(fields[11]) + int(fields[12])) * 1000 // TICKS_PER_S
+    return used
+
+
+def machine_cpu_ms() -> int:
+    """CPU milliseconds of everything that runs on this machine."""
+    user, nice, system, _, _, interrupt, soft_interrupt, *_ = map(
+        int, Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
+    )
+    return (user + nice + system + interrupt + soft_interrupt) * 1000 // TICKS_PER_S
+
+
+def load_cpu_ms() -> float:
+    """CPU milliseconds of all loads that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (used.ru_utime + used.ru_stime) * 1e3
+
+
+def resident_mib(part: Part) -> float:
+    """MiB of memory that the part's processes have in use. What they share counts once for each of them."""
+    return _sum_mib(part, "status", "VmRSS")
+
+
+def proportional_mib(part: Part) -> float:
+    """MiB of memory that the part's processes have in use. What several of them share counts once altogether."""
+    return _sum_mib(part, "smaps_rollup", "Pss")
+
+
+def peak_mib(part: Part) -> float:
+    """The most MiB that the part's processes had in use since `forget_peak`, or since their start."""
+    return _sum_mib(part, "status", "VmHWM")
+
+
+def forget_peak(part: Part) -> None:
+    """Let the peak begin at what is in use now."""
+    for pid in family_of(part.process.record.pid):
+        Path(f"/proc/{pid}/clear_refs").write_text(_FORGET_PEAK)
+
+
+def _sum_mib(part: Part, file: str, name: str) -> float:
+    found_kib = 0
+    for pid in family_of(part.process.record.pid):
+        try:
+            lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):
+            # It has ended since it was listed.
+            continue
+        found_kib += sum(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+    return round(found_kib / _KIB_PER_MIB, 1)

@@ -1,0 +1,130 @@
+"""Whether it gets slower when the databases are full of what was delivered before."""
+
+import argparse
+import statistics
+import time
+from uuid import UUID
+
+import asyncpg
+import httpx
+from measuring.markdown import spread, table
+from measuring.svg import bar_chart
+
+from peers.suite import CORE, RunningSuite
+from peers.work import SUITE_EVIDENCE, Evidence
+from scenarios.filling import FINISHED_TABLES, fill
+from scenarios.scenario import Figures, Scenario, picture_of, refusals, suite_at_work, suite_cpu_ms
+
+NAME = "size"
+# The drone that a delivery of the days before had is free again.
+FILLED_EVIDENCE = Evidence(
+    deliveries=SUITE_EVIDENCE.deliveries,
+    bookings={
+        "drones": SUITE_EVIDENCE.bookings["drones"],
+        "bookings": (
+            "drone_scheduler",
+            "SELECT delivery_id || ' ' || drone_id FROM booking WHERE status NOT IN ('Completed', 'Released')",
+        ),
+        "deliveries": (
+            "delivery",
+            "SELECT delivery_id || ' ' || drone_id FROM delivery WHERE drone_id IS NOT NULL AND ended_at IS NULL",
+        ),
+    },
+)
+SECTION = """## Full databases
+
+Saturation with deliveries in the databases that were asked for, flown and completed (a few of them failed) in the days
+before, with their history, their bookings and what the inboxes remember of them; each time on new servers. Median of
+{rounds} loads one after the other (lowest to highest). Afterwards the new deliveries were compared as ever, and none of
+the old ones had changed in number.
+
+![Scheduled deliveries per second]({picture})
+
+{table}"""
+
+
+async def measure(options: argparse.Namespace) -> Figures:
+    """Each size on servers of its own, the smallest first."""
+    sizes = {deliveries: await _measure(options, deliveries) for deliveries in sorted(options.sizes)}
+    wrong = [f"{deliveries:,} deliveries: {fault}" for deliveries, one in sizes.items() for fault in one["wrong"]]
+    return {"sizes": sizes, "wrong": wrong}
+
+
+async def _measure(options: argparse.Namespace, deliveries: int) -> Figures:
+    with suite_at_work(options) as (running, measurement):
+        begin = time.monotonic()
+        completed_id, owner_id = await fill(running, deliveries)
+        filled_s = time.monotonic() - begin
+        wrong = await _old_faults(running, deliveries, completed_id, owner_id)
+        stored_mib = await _stored_mib(running)
+        warm_per_s = await measurement.warm_up()
+        loads = [await measurement.measure(warm_per_s, options.seconds) for _ in range(options.rounds)]
+        wrong += await running.verify(measurement.accepted, FILLED_EVIDENCE)
+        wrong += await _old_faults(running, deliveries, completed_id, owner_id)
+    wrong += refusals({f"load {number}": one for number, one in enumerate(loads)})
+    return {"filled_s": round(filled_s, 1), "stored_mib": stored_mib, "loads": loads, "wrong": wrong}
+
+
+async def _old_faults(running: RunningSuite, deliveries: int, completed_id: UUID, owner_id: str) -> list[str]:
+    """What is wrong with the deliveries of the days before: as many as there were, and the services can read them."""
+    wrong = []
+    for service, finished in FINISHED_TABLES.items():
+        connection = await asyncpg.connect(running.database_url(service))
+        try:
+            found = await connection.fetchval(f"SELECT count(*) FROM {finished}", timeout=120)  # noqa: S608
+        finally:
+            await connection.close()
+        if found != deliveries:
+            wrong.append(f"{service} has {found} deliveries of the days before instead of {deliveries}")
+    async with httpx.AsyncClient(headers={"X-Subject": owner_id}, timeout=30) as client:
+        for service, path in (("ingestion", "deliveryrequests"), ("delivery", "deliveries")):
+            answer = await client.get(f"{running.base_url(service)}/api/v1/{path}/{completed_id}")
+            if not answer.is_success or answer.json()["stage"] != "Completed":
+                wrong.append(f"{service} tells of the completed delivery {completed_id}: {answer.text[:300]}")
+    return wrong
+
+
+async def _stored_mib(running: RunningSuite) -> float:
+    connection = await asyncpg.connect(running.servers.postgres.admin_url)
+    try:
+        stored = await connection.fetchval(
+            "SELECT sum(pg_database_size(datname)) FROM pg_database WHERE datname = ANY($1)", list(CORE)
+        )
+    finally:
+        await connection.close()
+    return round(float(stored) / 2**20, 1)
+
+
+def section(figures: Figures) -> str:
+    """A row per size."""
+    sizes = {int(deliveries): one for deliveries, one in figures["sizes"].items()}
+    rates = {deliveries: [load["scheduled_per_s"] for load in one["loads"]] for deliveries, one in sizes.items()}
+    first_per_s = statistics.median(next(iter(rates.values())))
+    rows = [
+        (
+            f"{deliveries:,}",
+            f"{one['stored_mib']:,.0f}",
+            spread(rates[deliveries], ",.0f"),
+            f"{statistics.median(rates[deliveries]) / first_per_s:.2f}",
+            spread(map(suite_cpu_ms, one["loads"]), ".2f"),
+        )
+        for deliveries, one in sizes.items()
+    ]
+    head = ("deliveries before", "MiB stored", "scheduled per second", "of the first rate", "CPU ms per delivery")
+    return SECTION.format(
+        rounds=len(next(iter(sizes.values()))["loads"]), picture=picture_of(NAME), table=table(head, rows)
+    )
+
+
+def drawing(figures: Figures) -> str:
+    """A bar per size."""
+    return bar_chart(
+        "Scheduled deliveries per second",
+        {
+            f"{int(deliveries):,} deliveries": statistics.median(load["scheduled_per_s"] for load in one["loads"])
+            for deliveries, one in figures["sizes"].items()
+        },
+    )
+
+
+SIZE = Scenario(NAME, measure, section, drawing)

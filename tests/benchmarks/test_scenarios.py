@@ -1,0 +1,120 @@
+"""What scenarios make of their figures: verdicts, comparisons, the page."""
+
+from typing import Any
+
+import pytest
+from scenarios import SCENARIOS, USUAL
+from scenarios.hot import ALONE, BESIDE, HOT, share_left
+from scenarios.latency import LATENCY
+from scenarios.scenario import by_turns, median_of_ratios, refusals, scheduled_per_s, suite_cpu_ms
+from scenarios.size import SIZE
+from scenarios.tracing import faults
+
+import report
+
+TRACES = {"exports": 3, "spans": 700, "requests_begun": 100, "requests_whole": 100}
+
+
+def a_load(**changes: Any) -> dict[str, Any]:
+    """The figures of a load at a rate."""
+    return {
+        "requests": 1_000,
+        "asked_per_s": 100.0,
+        "scheduled_per_s": 99.0,
+        "accept_p50_ms": 4.0,
+        "accept_p99_ms": 9.0,
+        "sent_late_p99_ms": 1.5,
+        "refused": 0,
+        "scheduled_ms": {"p50": 31.0, "p95": 62.0, "p99": 93.0, "max": 124.0},
+        "scheduled_ms_by_partition": [{"p99": 90.0}, {"p99": 91.0}, {}, {"p99": 93.0}],
+        "scheduled_in_second": [100] * 10,
+        "distribution_ms": [(0.0, 10.0), (0.5, 31.0), (1.0, 124.0)],
+        "cpu_ms_per_delivery": {"delivery": 0.5, "postgresql": 0.25, "load": 4.0, "collector": 8.0},
+    } | changes
+
+
+def hot_figures(beside: list[int]) -> dict[str, Any]:
+    """A hot session beside loads that complete 100 in each second when they are alone."""
+    return {
+        "loads": {ALONE[0]: a_load(), BESIDE: a_load(scheduled_in_second=beside), ALONE[1]: a_load()},
+        "hot": {"published_s": 2.0, "handled_s": 5.5, "partition": 1},
+        "span_s": 5,
+    }
+
+
+def test_the_others_rate_is_compared_while_the_hot_session_is_handled() -> None:
+    loads = hot_figures([50] * 5 + [150] * 5)["loads"]
+    assert share_left(loads, 5) == 0.5
+    assert share_left(loads, 10) == 1
+
+
+@pytest.mark.parametrize(
+    ("beside", "verdict"), [(91, "**kept**"), (89, "**not kept**"), (109, "**kept**"), (111, "**not kept**")]
+)
+def test_the_promise_to_the_others_is_kept_within_a_tenth(beside: int, verdict: str) -> None:
+    assert verdict in HOT.section(hot_figures([beside] * 10))
+
+
+def test_the_partition_of_the_hot_session_stands_out() -> None:
+    assert "90, **91**, none, 93" in HOT.section(hot_figures([100] * 10))
+
+
+def test_as_many_traces_as_the_sampling_draws_are_right() -> None:
+    assert faults(TRACES, 2_000, 0.05) == []
+
+
+@pytest.mark.parametrize("accepted", [1_000, 4_000])
+def test_too_many_or_too_few_traces_are_wrong(accepted: int) -> None:
+    assert faults(TRACES, accepted, 0.05)
+
+
+def test_a_trace_without_its_last_step_is_wrong() -> None:
+    assert faults(TRACES | {"requests_whole": 99}, 2_000, 0.05)
+
+
+def test_no_trace_at_all_is_wrong() -> None:
+    assert faults(dict.fromkeys(TRACES, 0), 2_000, 0.05)
+
+
+def test_turns_are_reversed_from_round_to_round() -> None:
+    assert by_turns((1, 2), 3) == [(1, 2), (2, 1), (1, 2)]
+
+
+def test_ratios_are_of_the_same_round() -> None:
+    ours = [a_load(scheduled_per_s=rate) for rate in (50, 200, 10)]
+    theirs = [a_load(scheduled_per_s=rate) for rate in (100, 100, 100)]
+    assert median_of_ratios(ours, theirs, scheduled_per_s) == 0.5
+
+
+def test_who_only_sends_and_collects_is_not_the_suite() -> None:
+    assert suite_cpu_ms(a_load()) == 0.75
+
+
+def test_refusals_are_told() -> None:
+    assert refusals({"one": a_load(), "two": a_load(refused=3)}) == ["3 requests were refused: two"]
+
+
+def test_the_long_one_is_run_only_when_it_is_asked_for() -> None:
+    assert set(SCENARIOS) - set(USUAL) == {SIZE.name}
+
+
+def test_the_page_has_a_section_for_what_was_run_and_nothing_else() -> None:
+    figures = {"saturation": a_load(scheduled_per_s=1_234.0), "loads": {"low": a_load()}, "wrong": []}
+    run = {"machine": {"commit": "abc"}, "rounds": [], "scenarios": {LATENCY.name: figures}}
+    page = report.page(run, [])
+    assert "## Latency" in page
+    assert "(1,234 per second)" in page
+    assert "| low | 100 | 1,000 | **31** | **62** | **93** | 124 | 4.0 | 9.0 | 1.5 |" in page
+    assert f"]({LATENCY.picture})" in page
+    assert "| commit | abc |" in page
+    assert "## Scheduled deliveries per second" not in page
+    assert "## Memory" not in page
+
+
+def test_the_first_size_is_what_the_others_are_compared_with() -> None:
+    sizes = {
+        "10000": {"stored_mib": 100.0, "loads": [a_load(scheduled_per_s=800.0)]},
+        "1000000": {"stored_mib": 5_000.0, "loads": [a_load(scheduled_per_s=600.0)]},
+    }
+    section = SIZE.section({"sizes": sizes})
+    assert "| 1,000,000 | 5,000 | **600** (600 to 600) | 0.75 |" in section
