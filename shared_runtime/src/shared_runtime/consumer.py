@@ -72,7 +72,8 @@ class Registration:
         Raises TimeoutError when it waits longer than HANDLER_TIMEOUT_S.
         """
         result = self.handler(message, work)
-        if not inspect.iscoroutine(result):
+        # Most handlers return nothing, and asking whether that can be awaited takes longer than the rest.
+        if result is None or not inspect.isawaitable(result):
             return result
         async with asyncio.timeout(HANDLER_TIMEOUT_S):
             return await result

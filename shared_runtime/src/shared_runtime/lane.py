@@ -1,10 +1,10 @@
-"""One partition of a subscription: a channel, and what has arrived on it in the order of the broker's numbers."""
+"""One partition of a subscription: a channel, and a worker that keeps the order of the broker's numbers."""
 
 import asyncio
 from collections import deque
 from collections.abc import Container
 from functools import partial
-from itertools import islice, takewhile
+from itertools import takewhile
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
@@ -13,13 +13,16 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from shared_runtime.broker import close_quietly
 from shared_runtime.consumer import Subscription
 from shared_runtime.envelope import Envelope, Incoming, Undecodable, decode
-from shared_runtime.errors import text_of
+from shared_runtime.errors import DatabaseUnavailable, DeadLetterReason, SubscriptionPaused, text_of
+from shared_runtime.group_commit import PartitionProcessor
+from shared_runtime.metrics import LOOP_FAILURES
 from shared_runtime.supervision import Pause, was_cancelled
 
 log = structlog.get_logger(__name__)
 
-PREFETCH = 32
+PREFETCH = 128
 """AMQP messages a partition may hold in memory; each can carry up to 500 events."""
+MAX_BATCH_EVENTS = 500
 MAX_MESSAGE_BYTES = 1024 * 1024
 """Larger messages are dead-lettered unread. Publishers of the suite stay under it."""
 SUSPECT_AFTER_DELIVERIES = 3
@@ -30,25 +33,27 @@ Event = tuple[AbstractIncomingMessage, Envelope | Undecodable]
 
 
 class Lane:
-    """What one partition has delivered, until it is dealt with and acknowledged."""
+    """Takes whatever has arrived, hands it to the processor as one batch, and acknowledges after the commit."""
 
-    def __init__(self, subscription: Subscription, partition: int, arrived: asyncio.Event) -> None:
-        """`arrived` is set when a message has come."""
+    def __init__(self, subscription: Subscription, partition: int, processor: PartitionProcessor) -> None:
         self.queue = subscription.queue(partition)
+        self._processor = processor
         self._arrived: dict[int, AbstractIncomingMessage] = {}
         self._next_tag = 1
-        self._wake = arrived
+        self._wake = asyncio.Event()
         self._consumers: Container[str] = ()
         self._channel: AbstractChannel | None = None
         self._consumer_tag = ""
-        # What is in hand is kept here and not by whoever handles it: were it lost when that starts again, the next
-        # batch's acknowledgement would acknowledge it, too.
+        self._is_stopping = False
+        self._is_processing = False
+        # What is in hand is kept here and not in `run`: were it lost when `run` starts again, the next batch's
+        # acknowledgement would acknowledge it, too.
         self._in_hand: deque[Event] = deque()
         self._last: AbstractIncomingMessage | None = None
         self.trouble: str | None = None
-        """Why what is in hand could not be dealt with."""
-        self._pause = Pause()
-        self._retry_at_s = 0.0
+        """Why the batch in hand could not be dealt with."""
+        self.finished = asyncio.Event()
+        """Set when the lane has stopped and has nothing in hand that can be finished."""
 
     async def attach(self, connection: AbstractConnection) -> None:
         """Begin to consume. What an earlier channel had delivered and nobody acknowledged is delivered again.
@@ -70,82 +75,94 @@ class Lane:
         """Whether the broker still has the consumer: it ends consumers whose queue is deleted."""
         return self._channel is not None and not self._channel.is_closed and self._consumer_tag in self._consumers
 
+    @property
+    def is_coming(self) -> bool:
+        """Whether the next batch is there and about to be handled."""
+        is_free = not self._is_processing and self.trouble is None and not self._is_stopping
+        return is_free and self._next_tag in self._arrived
+
     async def close_channel(self) -> None:
         """Give the channel up. Messages that are not acknowledged go back to the queue, in their order."""
         channel, self._channel = self._channel, None
         if channel is not None and not channel.is_closed:
             await close_quietly(channel)
 
+    def stop(self) -> None:
+        """Take no more messages; finish the batch in hand.
+
+        The consumer stays for the moment: would it be cancelled first, the next process would get later messages while
+        earlier ones are still with this one.
+        """
+        self._is_stopping = True
+        self._wake.set()
+
     async def _arrive(self, arrived: dict[int, AbstractIncomingMessage], message: AbstractIncomingMessage) -> None:
         arrived[message.delivery_tag or 0] = message
         self._wake.set()
 
-    @property
-    def has_arrived(self) -> bool:
-        """Whether the next message is there."""
-        return self._next_tag in self._arrived
+    async def run(self) -> None:
+        """Handle batches until `stop`, then wait to be cancelled."""
+        pause = Pause()
+        while not self._is_stopping:
+            self._wake.clear()
+            if self._last is None:
+                self._take()
+            if self._last is None:
+                await self._wake.wait()
+            elif await self._process():
+                await self._acknowledge(self._last)
+                self._last = None
+                pause.reset()
+            else:
+                await asyncio.sleep(pause.next_s())
+        self.finished.set()
+        await asyncio.Event().wait()
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether messages are in hand that are not acknowledged."""
-        return self._last is not None
+    def _take(self) -> None:
+        """Take in hand whatever has arrived, in the order in which the broker numbered it."""
+        while len(self._in_hand) < MAX_BATCH_EVENTS and self._next_tag in self._arrived:
+            message = self._last = self._arrived.pop(self._next_tag)
+            self._next_tag += 1
+            self._in_hand.extend((message, event) for event in _read(message))
 
-    @property
-    def in_hand(self) -> int:
-        """How many events are not dealt with."""
-        return len(self._in_hand)
+    async def _process(self) -> bool:
+        """Whether everything is dealt with. What is not stays in hand, to be tried again."""
+        self._is_processing = True
+        try:
+            while self._in_hand:
+                together = list(takewhile(_is_ordinary, self._in_hand))
+                if together:
+                    await self._processor.process([event for _, event in together if isinstance(event, Envelope)])
+                else:
+                    await self._process_alone(*self._in_hand[0])
+                for _ in range(len(together) or 1):
+                    self._in_hand.popleft()
+        except DatabaseUnavailable as error:
+            self.trouble = str(error)
+            log.warning("database_unavailable", queue=self.queue, error=str(error), events=len(self._in_hand))
+        except SubscriptionPaused as error:
+            # It has said so itself.
+            self.trouble = str(error)
+        # Nothing may be lost to an error of the runtime itself: the batch stays in hand, and the log says why.
+        except (Exception, asyncio.CancelledError) as error:
+            if was_cancelled():
+                raise
+            self.trouble = text_of(error)
+            log.exception("batch_failed", queue=self.queue, events=len(self._in_hand))
+            LOOP_FAILURES.labels(self.queue).inc()
+        else:
+            self.trouble = None
+        finally:
+            self._is_processing = False
+        return not self._in_hand
 
-    @property
-    def pause_left_s(self) -> float:
-        """How long to wait before what failed is tried again."""
-        return max(0.0, self._retry_at_s - asyncio.get_running_loop().time())
-
-    @property
-    def is_due(self) -> bool:
-        """Whether what failed is to be tried again now."""
-        return self.trouble is not None and not self.pause_left_s
-
-    def fail(self, why: str) -> None:
-        """What is in hand could not be dealt with, and is to be tried again after a pause."""
-        self.trouble = why
-        self._retry_at_s = asyncio.get_running_loop().time() + self._pause.next_s()
-
-    def recover(self) -> None:
-        """What was in hand is dealt with."""
-        self.trouble = None
-        self._pause.reset()
-
-    def take(self) -> int:
-        """Take in hand the next message, in the order in which the broker numbered them. Returns how many events."""
-        message = self._last = self._arrived.pop(self._next_tag)
-        self._next_tag += 1
-        events = _read(message)
-        self._in_hand.extend((message, event) for event in events)
-        return len(events)
-
-    @property
-    def ordinary(self) -> int:
-        """How many events come before the first that is to be handled alone."""
-        return sum(1 for _ in takewhile(_is_ordinary, self._in_hand))
-
-    def next(self, number: int) -> list[Envelope]:
-        """The next events, at most so many."""
-        return [event for _, event in islice(self._in_hand, number) if isinstance(event, Envelope)]
-
-    def first(self) -> Envelope | Undecodable:
-        """The next event."""
-        return self._in_hand[0][1]
-
-    def dealt_with(self, number: int) -> None:
-        """So many events of those in hand are handled, held or dead-lettered, and that is committed."""
-        for _ in range(number):
-            self._in_hand.popleft()
-
-    async def acknowledge(self) -> None:
-        """Tell the broker that what was in hand is dealt with, once all of it is."""
-        if self._last is not None and not self._in_hand:
-            await self._acknowledge(self._last)
-            self._last = None
+    async def _process_alone(self, message: AbstractIncomingMessage, event: Envelope | Undecodable) -> None:
+        if isinstance(event, Envelope):
+            await self._processor.process_suspect(event)
+        elif len(message.body) > MAX_MESSAGE_BYTES:
+            await self._processor.process_undecodable(event, DeadLetterReason.TOO_LARGE)
+        else:
+            await self._processor.process_undecodable(event, DeadLetterReason.MALFORMED)
 
     async def _acknowledge(self, message: AbstractIncomingMessage) -> None:
         # A batch is of one channel. When that is gone, its messages are delivered again, and the inbox knows them.

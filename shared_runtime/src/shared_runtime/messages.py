@@ -31,8 +31,6 @@ MAX_CRASHES = 3
 class SubscriptionSource(Source):
     """Events of one subscription: admitted by the inbox, set aside when their handler fails."""
 
-    is_paced = True
-
     def __init__(self, processor: Processor, subscription: Subscription, limit: DeadLetterLimit) -> None:
         self.name = subscription.name
         self.subscription = subscription
@@ -218,12 +216,21 @@ class MessageProcessor:
         """Return when each event is handled, held for a later attempt, or dead-lettered, and that is committed.
 
         Raises DatabaseUnavailable when the database is out of reach, SubscriptionPaused when there are too many dead
-        letters, BatchTooSlow when there are too many events. In each case they can be given again, also those of them
-        that are dealt with already.
+        letters. Either way the events can be given again, also those of them that are dealt with already.
         """
+        await self._processor.run_isolating(self._jobs_for(received), self._source, self._refused)
+
+    async def process_at_once(self, received: Sequence[Envelope], *, patience_s: float) -> None:
+        """Deal with all of the events in one transaction, or with none of them.
+
+        Raises what `process` raises, BatchTooSlow when their handlers take longer together than `patience_s`, and
+        whatever the database refuses.
+        """
+        await self._processor.run(self._jobs_for(received), self._source, patience_s=patience_s)
+
+    def _jobs_for(self, received: Sequence[Envelope]) -> list[Job]:
         now = utc_now()
-        jobs = [self._source.reader.job_for(envelope, now) for envelope in received]
-        await self._processor.run_isolating(jobs, self._source, self._refused)
+        return [self._source.reader.job_for(envelope, now) for envelope in received]
 
     async def process_undecodable(self, undecodable: Undecodable, reason: DeadLetterReason) -> None:
         """Dead-letter what is no event."""

@@ -31,17 +31,13 @@ from shared_runtime.unit_of_work import Publication, States, UnitOfWork
 log = structlog.get_logger(__name__)
 
 CONFLICT_ATTEMPTS = 5
-BATCH_PATIENCE_S = 0.5
-"""When the handlers of a batch take longer than this together, it becomes smaller: its transaction holds locks, others
-wait for it, and the database ends one in which nothing happens for too long, see `shared_runtime.database`."""
+BATCH_PATIENCE_S = 5.0
+"""When the handlers of a batch take longer than this together, the batch is divided: the database ends a transaction in
+which nothing happens for too long, see `shared_runtime.database`."""
 
 
 class BatchTooSlow(Exception):
-    """The handlers of a batch take too long together. The first `handled` of them were called in vain."""
-
-    def __init__(self, handled: int, jobs: int) -> None:
-        super().__init__(f"{handled} of {jobs} handlers took {BATCH_PATIENCE_S} s")
-        self.handled = handled
+    """The handlers of a batch take too long together."""
 
 
 class HandlerTooSlow(TransientError):
@@ -90,8 +86,6 @@ class Source:
     """What a source of work does in the transaction before and after the handlers."""
 
     name = "local"
-    is_paced = False
-    """Whether it gives fewer jobs at a time when they take too long; it can give the same ones again."""
 
     async def admit(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Job]:
         """The jobs whose handlers are to run."""
@@ -135,11 +129,12 @@ class Processor:
             data=msgspec.Raw(b"null"),
         )
 
-    async def run(self, jobs: Sequence[Job], source: Source) -> None:
+    async def run(self, jobs: Sequence[Job], source: Source, *, patience_s: float | None = None) -> None:
         """Run the jobs in one transaction, again when it got into the way of another.
 
         A handler's exception is left in its job's `error`, beside a transaction that commits. Raises
-        DatabaseUnavailable when the database is out of reach, and whatever the database refuses.
+        DatabaseUnavailable when the database is out of reach, BatchTooSlow when the handlers take longer together than
+        `patience_s` (BATCH_PATIENCE_S when it is not given), and whatever the database refuses.
         """
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(is_conflict),
@@ -148,25 +143,19 @@ class Processor:
             reraise=True,
         ):
             with attempt:
-                await self._transact(list(jobs), source)
+                await self._transact(list(jobs), source, BATCH_PATIENCE_S if patience_s is None else patience_s)
 
     async def run_isolating(
         self, jobs: Sequence[Job], source: Source, alone: Callable[[Job, BaseException], Awaitable[None]]
     ) -> None:
         """Run the jobs; when the database refuses the batch, halve it until the one that is refused stands alone.
 
-        Order is kept. Raises DatabaseUnavailable when the database is out of reach, and BatchTooSlow when the source
-        gives as many as can be handled in time; what is committed by then is known to it.
+        Order is kept. Raises DatabaseUnavailable when the database is out of reach.
         """
         try:
             await self.run(jobs, source)
         except DatabaseUnavailable:
             raise
-        except BatchTooSlow as error:
-            if source.is_paced:
-                raise
-            await self.run_isolating(jobs[: error.handled], source, alone)
-            await self.run_isolating(jobs[error.handled :], source, alone)
         except HandlerTooSlow as error:
             # Known already, and not to be run again to find out.
             place = jobs.index(error.job)
@@ -185,7 +174,7 @@ class Processor:
             await self.run_isolating(jobs[:middle], source, alone)
             await self.run_isolating(jobs[middle:], source, alone)
 
-    async def _transact(self, jobs: list[Job], source: Source) -> None:
+    async def _transact(self, jobs: list[Job], source: Source, patience_s: float) -> None:
         started = asyncio.get_running_loop().time()
         given = [job.error for job in jobs]
         outgoing: list[Outgoing] = []
@@ -200,7 +189,7 @@ class Processor:
                     now = utc_now()
                     admitted = await source.admit(connection, jobs, now)
                     states = await self._load(connection, [job for job in admitted if job.error is None])
-                    events = await self._handle(admitted, states, now, source)
+                    events = await self._handle(admitted, states, now, source, patience_s)
                     await self._save(connection, states)
                     outgoing += [*outbox.pack(events), *await source.settle(connection, admitted, now)]
                     if outgoing:
@@ -248,14 +237,16 @@ class Processor:
             key_of = self.consumer.key_of.get(type(value))
             states.add_loaded(type(value), key_of(value) if key_of else value.key, value)
 
-    async def _handle(self, jobs: list[Job], states: States, now: datetime, source: Source) -> list[Routed]:
+    async def _handle(
+        self, jobs: list[Job], states: States, now: datetime, source: Source, patience_s: float
+    ) -> list[Routed]:
         events: list[Routed] = []
         held_sessions: set[str] = set()
         clock = asyncio.get_running_loop()
-        end = clock.time() + BATCH_PATIENCE_S
+        end = clock.time() + patience_s
         for number, job in enumerate(jobs):
             if clock.time() > end:
-                raise BatchTooSlow(number, len(jobs))
+                raise BatchTooSlow(f"{number} of {len(jobs)} handlers took {patience_s} s")
             if job.error is None and job.envelope.session_id in held_sessions:
                 job.error = Follows()
             if job.error is None:

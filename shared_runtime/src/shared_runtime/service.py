@@ -74,8 +74,10 @@ class Service:
         self.relay.start(self.supervisor)
         self.supervisor.start("commands", self.commands.run)
         self.supervisor.start("subscriber", self.subscriber.run)
-        for worker in self.subscriber.workers:
-            self.supervisor.start(f"worker {worker.name}", worker.run)
+        for subscription, group in self.subscriber.groups.items():
+            self.supervisor.start(f"group commit {subscription}", group.run)
+        for lane in self.subscriber.lanes:
+            self.supervisor.start(f"lane {lane.queue}", lane.run)
         if self.consumer.subscriptions:
             self.supervisor.start("held-retries", self.held_retries.run)
             self.supervisor.start("inbox-prune", self._prune_loop)

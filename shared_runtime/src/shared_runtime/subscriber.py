@@ -13,11 +13,11 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from shared_runtime.broker import close_quietly, connect, is_open
 from shared_runtime.errors import text_of
+from shared_runtime.group_commit import GroupCommit, PartitionProcessor
 from shared_runtime.lane import Lane
 from shared_runtime.messages import MessageProcessor, SubscriptionSource
 from shared_runtime.processor import Processor
 from shared_runtime.supervision import was_cancelled
-from shared_runtime.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +34,15 @@ class Subscriber:
         self._connection: AbstractConnection | None = None
         self._is_stopping = False
         self._missing: dict[str, str] = {}
-        self.workers = [_worker(processor, source) for source in sources]
-        self.lanes = [lane for worker in self.workers for lane in worker.lanes]
+        self.lanes: list[Lane] = []
+        self.groups: dict[str, GroupCommit] = {}
+        """By the subscription's name."""
+        for source in sources:
+            group = self.groups[source.name] = GroupCommit(MessageProcessor(processor, source))
+            partitions = range(source.subscription.partitions)
+            lanes = [Lane(source.subscription, partition, PartitionProcessor(group)) for partition in partitions]
+            group.partitions += lanes
+            self.lanes += lanes
 
     @property
     def missing_consumers(self) -> list[str]:
@@ -44,8 +51,8 @@ class Subscriber:
 
     @property
     def troubles(self) -> dict[str, str]:
-        """Why messages in hand cannot be dealt with, by queue or subscription."""
-        return {name: why for worker in self.workers for name, why in worker.troubles.items()}
+        """Why lanes cannot deal with what they have in hand, by queue."""
+        return {lane.queue: lane.trouble for lane in self.lanes if lane.trouble is not None}
 
     async def run(self) -> None:
         """Connect and consume. Returns when the connection is lost.
@@ -82,24 +89,17 @@ class Subscriber:
         Messages that nobody took go back to their queues.
         """
         self._is_stopping = True
-        for worker in self.workers:
-            worker.stop()
+        for lane in self.lanes:
+            lane.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await asyncio.gather(*(worker.finished.wait() for worker in self.workers))
-        in_hand = [worker.name for worker in self.workers if not worker.finished.is_set()]
+                await asyncio.gather(*(lane.finished.wait() for lane in self.lanes))
+        in_hand = [lane.queue for lane in self.lanes if not lane.finished.is_set()]
         if in_hand:
-            log.warning("stopped_with_work_in_hand", subscriptions=in_hand)
+            log.warning("stopped_with_work_in_hand", queues=in_hand)
         await self._close()
 
     async def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await close_quietly(connection)
-
-
-def _worker(processor: Processor, source: SubscriptionSource) -> Worker:
-    arrived = asyncio.Event()
-    subscription = source.subscription
-    lanes = [Lane(subscription, partition, arrived) for partition in range(subscription.partitions)]
-    return Worker(source.name, lanes, arrived, MessageProcessor(processor, source))

@@ -73,8 +73,8 @@ async def test_a_message_that_two_processes_have_is_handled_by_one(world: World,
     envelopes = [envelope_of(Entry(session=session, number=1, how="sleep 0.002")) for session in sessions]
     app = site.app()
     async with running(app):
-        services = [app.state.service, world.service]
-        processors = [service.subscriber.workers[0]._processor for service in services]
+        lanes = [app.state.service.subscriber.lanes[0], world.service.subscriber.lanes[1]]
+        processors = [lane._processor for lane in lanes]
         await asyncio.gather(*(processor.process(envelopes) for processor in processors))
         await asyncio.gather(*(world.has(session, 1) for session in sessions))
 

@@ -79,8 +79,8 @@ async def test_a_lost_connection_is_opened_again_and_nothing_is_lost(world: Worl
 async def test_a_cancelled_error_from_a_library_loses_nothing(world: World) -> None:
     """aiormq and asyncpg end what waits for a broken connection as if it had been cancelled."""
     session = a_session(partition=3)
-    (worker,) = world.service.subscriber.workers
-    process, calls = worker._processor.process, 0
+    lane = world.service.subscriber.lanes[3]
+    process, calls = lane._processor.process, 0
 
     async def process_later(received: list) -> None:
         nonlocal calls
@@ -91,13 +91,13 @@ async def test_a_cancelled_error_from_a_library_loses_nothing(world: World) -> N
             await future
         await process(received)
 
-    worker._processor.process = process_later  # type: ignore[method-assign, assignment]
+    lane._processor.process = process_later  # type: ignore[method-assign, assignment]
     try:
         await world.send(*entries(session, [1]))
         await world.send(*entries(session, [2]))
         await world.has(session, 1, 2)
     finally:
-        worker._processor.process = process  # type: ignore[method-assign]
+        lane._processor.process = process  # type: ignore[method-assign]
     assert calls >= 2
 
 
@@ -124,14 +124,13 @@ async def test_a_worker_that_is_started_again_has_not_forgotten_its_batch(world:
 
 async def test_a_batch_that_keeps_failing_stays_in_hand_and_says_so(world: World) -> None:
     session = a_session(partition=1)
-    (worker,) = world.service.subscriber.workers
-    lane = worker.lanes[1]
-    admit = worker._processor._source.admit
+    lane = world.service.subscriber.lanes[1]
+    admit = lane._processor._messages._source.admit
 
     async def broken(*_arguments: object) -> list:
         raise AssertionError("a bug in the runtime")
 
-    worker._processor._source.admit = broken  # type: ignore[method-assign, assignment]
+    lane._processor._messages._source.admit = broken  # type: ignore[method-assign, assignment]
     try:
         await world.send(*entries(session, [1, 2]))
 
@@ -149,7 +148,7 @@ async def test_a_batch_that_keeps_failing_stays_in_hand_and_says_so(world: World
 
         await eventually(is_attached)
     finally:
-        worker._processor._source.admit = admit  # type: ignore[method-assign]
+        lane._processor._messages._source.admit = admit  # type: ignore[method-assign]
     await world.send(*entries(session, [3]))
     await world.has(session, 1, 2, 3)
     assert lane.queue not in await readiness(world)

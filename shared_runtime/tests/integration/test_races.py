@@ -117,7 +117,7 @@ async def test_a_table_that_is_not_there_yet_keeps_messages_waiting(world: World
 
         async def says_so() -> bool:
             problems = (await world.http.get("/health/ready")).json()["problems"]
-            return "UndefinedTableError" in problems.get("journal.delivery-requests", "")
+            return "UndefinedTableError" in problems.get("journal.delivery-requests.3", "")
 
         await eventually(says_so)
     finally:
@@ -135,9 +135,9 @@ async def test_an_outage_during_attempts_that_are_counted_is_no_crash(
     processor = world.service.processor
     transact = processor._transact
 
-    async def count(jobs: list[Job], source: Source) -> None:
+    async def count(jobs: list[Job], source: Source, patience_s: float) -> None:
         begun[type(source).__name__] += 1
-        await transact(jobs, source)
+        await transact(jobs, source, patience_s)
 
     monkeypatch.setattr(processor, "_transact", count)
     await world.send(Entry(session=waiting, number=1, how="transient 1"))

@@ -1,0 +1,137 @@
+"""Puts what the partitions of a subscription have at the same time into one transaction, if that harms nobody."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from enum import Enum
+from typing import Protocol
+
+import structlog
+
+from shared_runtime.envelope import Envelope, Undecodable
+from shared_runtime.errors import DatabaseUnavailable, DeadLetterReason, text_of
+from shared_runtime.messages import MessageProcessor
+
+log = structlog.get_logger(__name__)
+
+PATIENCE_S = 0.25
+"""How long the handlers of a common transaction may take together. Whoever is slower has transactions of its own."""
+APART_S = 10.0
+"""How long a slow partition stays on its own before it is tried together with the others again."""
+GATHER_S = 0.01
+"""How long a transaction waits at most for partitions that are about to hand something over."""
+
+
+class Partition(Protocol):
+    """Who hands over."""
+
+    @property
+    def is_coming(self) -> bool:
+        """Whether it has something to hand over, and will do so in a moment."""
+        ...
+
+
+class Outcome(Enum):
+    """What became of a share in a common transaction."""
+
+    COMMITTED = "committed"
+    DIVIDED = "divided"
+    """Something was in the way of the transaction: each share is on its own now."""
+
+
+class Share:
+    """What one partition hands over."""
+
+    __slots__ = ("outcome", "received")
+
+    def __init__(self, received: Sequence[Envelope]) -> None:
+        self.received = received
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+
+class GroupCommit:
+    """The common transactions of a subscription: while one is under way, the shares of the next one gather."""
+
+    def __init__(self, messages: MessageProcessor) -> None:
+        self.messages = messages
+        self.partitions: list[Partition] = []
+        self._waiting: list[Share] = []
+        self._came = asyncio.Event()
+
+    async def commit(self, received: Sequence[Envelope]) -> Outcome:
+        """Hand a share over, and wait for what becomes of it. Raises DatabaseUnavailable."""
+        share = Share(received)
+        self._waiting.append(share)
+        self._came.set()
+        return await share.outcome
+
+    async def run(self) -> None:
+        """One transaction after the other, for ever."""
+        while True:
+            await self._came.wait()
+            await self._gather()
+            # Who handed one over may have been cancelled.
+            shares = [share for share in self._waiting if not share.outcome.done()]
+            self._waiting.clear()
+            if not shares:
+                continue
+            try:
+                await self._commit(shares)
+            finally:
+                for share in shares:
+                    share.outcome.cancel()
+
+    async def _gather(self) -> None:
+        # Those of the transaction before acknowledge it, and then take what has arrived meanwhile.
+        self._came.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_S):
+                while any(partition.is_coming for partition in self.partitions):
+                    await self._came.wait()
+                    self._came.clear()
+
+    async def _commit(self, shares: Sequence[Share]) -> None:
+        outcome = Outcome.DIVIDED
+        try:
+            received = [envelope for share in shares for envelope in share.received]
+            await self.messages.process_at_once(received, patience_s=PATIENCE_S)
+            outcome = Outcome.COMMITTED
+        except DatabaseUnavailable as error:
+            for share in shares:
+                if not share.outcome.done():
+                    share.outcome.set_exception(error)
+        except Exception as error:
+            # Each share is tried on its own, which tells who is to blame.
+            log.info("transaction_divided", shares=len(shares), error=text_of(error))
+        for share in shares:
+            if not share.outcome.done():
+                share.outcome.set_result(outcome)
+
+
+class PartitionProcessor:
+    """Handles the events of one partition completely: together with the others, or on its own."""
+
+    def __init__(self, group: GroupCommit) -> None:
+        self._group = group
+        self._messages = group.messages
+        self._apart_until_s = 0.0
+
+    async def process(self, received: Sequence[Envelope]) -> None:
+        """See MessageProcessor.process."""
+        clock = asyncio.get_running_loop()
+        if clock.time() >= self._apart_until_s:
+            outcome = await self._group.commit(received)
+            if outcome is Outcome.COMMITTED:
+                return
+        began_at_s = clock.time()
+        await self._messages.process(received)
+        if clock.time() - began_at_s > PATIENCE_S:
+            self._apart_until_s = clock.time() + APART_S
+
+    async def process_suspect(self, envelope: Envelope) -> None:
+        """See MessageProcessor.process_suspect."""
+        await self._messages.process_suspect(envelope)
+
+    async def process_undecodable(self, undecodable: Undecodable, reason: DeadLetterReason) -> None:
+        """See MessageProcessor.process_undecodable."""
+        await self._messages.process_undecodable(undecodable, reason)
