@@ -59,7 +59,7 @@ docs: .venv/.synced ## Write the documents that are made from the code
 	@$(PY) -m shared_contracts.generate
 	@$(PY) -m documentation
 
-bench: .venv/.benchmarks-synced ## Measure the suite beside its peers; OPTIONS="--rounds 5 --only suite floor", or --help
+bench: .venv/.benchmarks-synced ## Measure the suite beside its peers; OPTIONS="--only suite floor --scenarios latency", or --help
 	@PYTHONPATH=tests/benchmarks $(PY) -m run $(OPTIONS)
 
 up: ## Start the suite in the background
