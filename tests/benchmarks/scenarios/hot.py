@@ -48,8 +48,8 @@ Deliveries are asked for at half of the saturation rate ({asked:,.0f} per second
 messages that ask for other times of one and the same delivery are published straight to the broker as fast as it takes
 them, one AMQP message each, into one of the queues that the others' packages and drones go through; then alone again.
 All of them were handled, the last one as the last: the delivery has a line of history for each, and delivery, ingestion
-and the scheduler know the times of the last. At saturation the others would have to share the processors with them, whatever
-the order; at half of it, they should notice nothing.
+and the scheduler know the times of the last. At saturation the others would have to share the processors with them,
+whatever the order; at half of it, they should notice nothing.
 
 ![The share of the others that were scheduled within a time]({picture})
 
