@@ -193,14 +193,21 @@ class LineSearch:
 
 
 async def _search(connection: asyncpg.Connection, errands: Sequence[Errand]) -> Search:
-    """Look around each errand first, and far for those that this leaves empty."""
+    """Look around each errand first, and far for those that this leaves empty; expedited errands before others."""
     await connection.execute(queries.WALK_THE_INDEX)
     search = Search()
-    limits = (NEAREST_LOOKED_AT, NEAREST_TAKEN)
-    nearest = await _candidates(connection, queries.NEAREST_CANDIDATES, errands, *limits)
-    await _set_aside(connection, search, allot(errands, nearest))
-    remaining = [errand for errand in errands if errand.delivery_id not in search.allotted]
-    return await _search_far(connection, search, remaining, CANDIDATES_PER_ROUND)
+    for group in ([one for one in errands if one.expedited], [one for one in errands if not one.expedited]):
+        if not group:
+            continue
+        near = await _candidates(connection, queries.NEAREST_CANDIDATES, group, NEAREST_LOOKED_AT, NEAREST_TAKEN)
+        left = {
+            delivery_id: [one for one in candidates if one.drone_id not in search.tried]
+            for delivery_id, candidates in near.items()
+        }
+        await _set_aside(connection, search, allot(group, left))
+        remaining = [errand for errand in group if errand.delivery_id not in search.allotted]
+        await _search_far(connection, search, remaining, CANDIDATES_PER_ROUND)
+    return search
 
 
 async def _search_far(
@@ -212,7 +219,7 @@ async def _search_far(
             break
         candidates = await _candidates(connection, queries.CANDIDATES, remaining, list(search.tried), count)
         if number == 0:
-            search.unsuited = [errand for errand in remaining if errand.delivery_id not in candidates]
+            search.unsuited += [errand for errand in remaining if errand.delivery_id not in candidates]
         allotted = allot(remaining, candidates)
         if not allotted:
             break

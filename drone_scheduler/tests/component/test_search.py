@@ -14,7 +14,15 @@ from drone_scheduler import queries
 from drone_scheduler.domain.bookings import Booking, BookingStatus, waiting_for
 from drone_scheduler.domain.fleet import Drone, DroneStatus, errand_of
 from drone_scheduler.domain.geography import great_circle_m
-from drone_scheduler.loaders import FRONT_LENGTH, PAGE_LENGTH, LineSearch, Matches, Prospect, prospects
+from drone_scheduler.loaders import (
+    FRONT_LENGTH,
+    NEAREST_LOOKED_AT,
+    PAGE_LENGTH,
+    LineSearch,
+    Matches,
+    Prospect,
+    prospects,
+)
 from drone_scheduler.tables import BOOKINGS, DRONES
 from local_stack.servers import LocalServers
 from shared_contracts.domain_types import Location
@@ -192,6 +200,19 @@ async def test_expedited_gets_the_nearest_when_two_want_it(connection: asyncpg.C
     ordinary, expedited = SEATTLE.request(), SEATTLE.request(expedited=True)
     assert (await _prospect(connection, expedited.delivery_id, [ordinary, expedited])).drone_id == near.drone_id
     assert (await _prospect(connection, ordinary.delivery_id, [ordinary, expedited])).drone_id == far.drone_id
+
+
+async def test_expedited_gets_the_only_drone_that_suits_it_though_another_is_nearer_to_it(
+    connection: asyncpg.Connection,
+) -> None:
+    """More small drones stand around the expedited errand than are looked at first."""
+    small = [a_drone(SEATTLE.at(number), payload_kg=2.0) for number in range(NEAREST_LOOKED_AT + 5)]
+    heavy = a_drone(SEATTLE.at(3_000), payload_kg=10.0)
+    await DRONES.save(connection, [*small, heavy], {})
+    ordinary = SEATTLE.request(pickup=SEATTLE.at(3_000), dropoff=SEATTLE.at(3_500))
+    expedited = SEATTLE.request(weight_kg=8.0, expedited=True)
+    assert (await _prospect(connection, expedited.delivery_id, [ordinary, expedited])).drone_id == heavy.drone_id
+    assert (await _prospect(connection, ordinary.delivery_id, [ordinary, expedited])).drone_id is not None
 
 
 async def test_who_is_far_back_in_line_is_found_although_nobody_before_can_be_served(

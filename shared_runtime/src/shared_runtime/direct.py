@@ -6,9 +6,11 @@ what a short endpoint does itself.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from inspect import iscoroutinefunction, isfunction
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,16 +27,16 @@ class DirectRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        self._reads: list[tuple[str, Read]] = []
-        if self.param_convertors or _parameters_of(self.dependant):
-            raise TypeError(f"{endpoint.__name__}: parameters of {path} are to be read off the request")
-        for one in self.dependant.dependencies:
-            if one.dependencies or _parameters_of(one) or one.request_param_name is None or one.call is None:
-                raise TypeError(f"{endpoint.__name__}: {one.name} needs more than the request")
-            self._reads.append((one.name or "", one.call))
+        name = endpoint.__name__
+        if self.param_convertors:
+            raise TypeError(f"{name}: {path} has parameters")
+        for one in (self.dependant, *self.dependant.dependencies):
+            if needed := _needed_beside_request(one):
+                raise TypeError(f"{name} cannot be called directly: {', '.join(needed)}")
         self._request_name = self.dependant.request_param_name or ""
-        if not self._request_name:
-            raise TypeError(f"{endpoint.__name__} does not take the request")
+        self._reads: list[tuple[str, Read]] = [(one.name or "", one.call) for one in self.dependant.dependencies]  # type: ignore[misc]
+        if not all(one for one, _ in self._reads):
+            raise TypeError(f"{name}: what is read off the request is to be a parameter")
 
     async def answer(self, request: Request) -> Response:
         """The endpoint's answer to the request. Raises what the endpoint and its dependencies raise."""
@@ -44,14 +46,29 @@ class DirectRoute(APIRoute):
         return response
 
 
-def _parameters_of(dependant: Any) -> list[Any]:
-    return [
+def _needed_beside_request(dependant: Dependant) -> list[str]:
+    """What the endpoint or the dependency cannot be given."""
+    call = dependant.call
+    parameters = [
         *dependant.path_params,
         *dependant.query_params,
         *dependant.header_params,
         *dependant.cookie_params,
         *dependant.body_params,
     ]
+    special = (
+        dependant.response_param_name,
+        dependant.background_tasks_param_name,
+        dependant.http_connection_param_name,
+        dependant.websocket_param_name,
+        dependant.security_scopes_param_name,
+    )
+    needed = [str(one.name) for one in parameters] + [one for one in special if one is not None]
+    if not dependant.request_param_name:
+        needed.append("a parameter for the request")
+    if not iscoroutinefunction(call if isfunction(call) else type(call).__call__):
+        needed.append("a coroutine function")
+    return needed
 
 
 class DirectRoutes:

@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, HTTPException, Query, Request, Response
 from prometheus_client import REGISTRY
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
 from shared_runtime import Consumer, Problem, ServiceSettings, create_app
+from shared_runtime.callers import read_caller
 from shared_runtime.http import Caller, DirectRoute, json_body
 
 NOWHERE = ServiceSettings(database_url="postgresql://nowhere/none", broker_url="amqp://nowhere", max_request_bytes=100)
@@ -134,11 +135,11 @@ def test_it_is_documented_like_any_other() -> None:
     assert [(one["name"], one["in"]) for one in operation["parameters"]] == [("X-Subject", "header")]
 
 
-async def takes_a_parameter(request: Request, limit: Annotated[int, Query()]) -> Response:
+async def takes_the_request(request: Request) -> Response:
     raise NotImplementedError
 
 
-async def takes_the_request(request: Request) -> Response:
+async def takes_a_parameter(request: Request, limit: Annotated[int, Query()]) -> Response:
     raise NotImplementedError
 
 
@@ -146,23 +147,57 @@ async def takes_no_request(caller: Caller) -> Response:
     raise NotImplementedError
 
 
+async def takes_tasks(request: Request, tasks: BackgroundTasks) -> Response:
+    raise NotImplementedError
+
+
+def is_no_coroutine(request: Request) -> Response:
+    raise NotImplementedError
+
+
 async def limit_of(request: Request, limit: int = 5) -> int:
     raise NotImplementedError
 
 
-async def needs_more(request: Request, limit: Annotated[int, Depends(limit_of)]) -> Response:
+def limit_at_once(request: Request) -> int:
+    raise NotImplementedError
+
+
+async def limit_for_a_while(request: Request) -> AsyncIterator[int]:
+    yield 5
+
+
+async def depends(request: Request, limit: Annotated[int, Depends(limit_of)]) -> Response:
+    raise NotImplementedError
+
+
+async def depends_at_once(request: Request, limit: Annotated[int, Depends(limit_at_once)]) -> Response:
+    raise NotImplementedError
+
+
+async def depends_for_a_while(request: Request, limit: Annotated[int, Depends(limit_for_a_while)]) -> Response:
     raise NotImplementedError
 
 
 @pytest.mark.parametrize(
     ("path", "endpoint", "what"),
     [
-        ("/limits", takes_a_parameter, "read off the request"),
-        ("/limits/{limit}", takes_the_request, "read off the request"),
-        ("/limits", takes_no_request, "does not take the request"),
-        ("/limits", needs_more, "limit needs more than the request"),
+        ("/limits", takes_a_parameter, "limit"),
+        ("/limits/{limit}", takes_the_request, "has parameters"),
+        ("/limits", takes_no_request, "a parameter for the request"),
+        ("/limits", takes_tasks, "tasks"),
+        ("/limits", is_no_coroutine, "a coroutine function"),
+        ("/limits", depends, "limit"),
+        ("/limits", depends_at_once, "a coroutine function"),
+        ("/limits", depends_for_a_while, "a coroutine function"),
     ],
 )
 def test_what_needs_more_than_the_request_is_refused(path: str, endpoint: Any, what: str) -> None:
     with pytest.raises(TypeError, match=what):
         DirectRoute(path, endpoint)
+
+
+def test_a_dependency_of_the_whole_router_is_refused() -> None:
+    router = APIRouter(route_class=DirectRoute, dependencies=[Depends(read_caller)])
+    with pytest.raises(TypeError, match="is to be a parameter"):
+        router.add_api_route("/limits", takes_the_request)

@@ -1,0 +1,177 @@
+"""What partitions have at the same time is one transaction; nobody suffers for it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from shared_runtime import group_commit
+from shared_runtime.errors import DatabaseUnavailable
+from shared_runtime.group_commit import GroupCommit, PartitionProcessor
+from shared_runtime.processor import BatchTooSlow
+
+
+class Messages:
+    """Keeps what it is given to process, and is in the way where it is told to be."""
+
+    def __init__(self) -> None:
+        self.at_once: list[list[str]] = []
+        self.alone: list[list[str]] = []
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+        self.on_process: Callable[[Sequence[str]], None] = lambda received: None
+        self.takes_s = 0.0
+
+    async def process_at_once(self, received: Sequence[str], *, patience_s: float) -> None:
+        self.at_once.append(list(received))
+        await self.may_go_on.wait()
+        self.on_process(received)
+
+    async def process(self, received: Sequence[str]) -> None:
+        self.alone.append(list(received))
+        await asyncio.sleep(self.takes_s)
+        if "bad" in received:
+            raise ValueError("bad")
+
+
+class Coming:
+    """A partition that has something to hand over until it is told that it has not."""
+
+    is_coming = True
+
+
+@pytest.fixture
+async def messages() -> Messages:
+    return Messages()
+
+
+@pytest.fixture
+async def group(messages: Messages) -> AsyncIterator[GroupCommit]:
+    group = GroupCommit(messages)  # type: ignore[arg-type]
+    task = asyncio.create_task(group.run())
+    yield group
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def processor(group: GroupCommit) -> Any:
+    return PartitionProcessor(group)
+
+
+async def soon(task: "asyncio.Task[None]") -> None:
+    async with asyncio.timeout(5):
+        await task
+
+
+async def test_what_comes_while_a_transaction_is_under_way_is_the_next_one(
+    group: GroupCommit, messages: Messages
+) -> None:
+    messages.may_go_on.clear()
+    first = asyncio.create_task(processor(group).process(["a"]))
+    await asyncio.sleep(0.01)
+    others = [asyncio.create_task(processor(group).process([name, name])) for name in "bcd"]
+    await asyncio.sleep(0.01)
+    messages.may_go_on.set()
+    for task in (first, *others):
+        await soon(task)
+    assert messages.at_once == [["a"], ["b", "b", "c", "c", "d", "d"]]
+    assert messages.alone == []
+
+
+async def test_a_transaction_waits_for_those_that_are_about_to_come(group: GroupCommit, messages: Messages) -> None:
+    late = Coming()
+    group.partitions.append(late)
+
+    async def come_late() -> None:
+        await asyncio.sleep(group_commit.GATHER_S / 5)
+        late.is_coming = False
+        await processor(group).process(["b"])
+
+    await asyncio.gather(processor(group).process(["a"]), come_late())
+    assert messages.at_once == [["a", "b"]]
+
+
+async def test_it_does_not_wait_for_long(group: GroupCommit, messages: Messages) -> None:
+    group.partitions.append(Coming())
+    await soon(asyncio.create_task(processor(group).process(["a"])))
+    assert messages.at_once == [["a"]]
+
+
+async def test_each_is_on_its_own_when_something_is_in_the_way(group: GroupCommit, messages: Messages) -> None:
+    def refuse(received: Sequence[str]) -> None:
+        if "bad" in received:
+            raise BatchTooSlow
+
+    messages.on_process = refuse
+    outcomes = await asyncio.gather(
+        *(processor(group).process([name]) for name in ("a", "bad", "c")), return_exceptions=True
+    )
+    assert messages.at_once == [["a", "bad", "c"]]
+    assert sorted(messages.alone) == [["a"], ["bad"], ["c"]]
+    assert [type(outcome) for outcome in outcomes] == [type(None), ValueError, type(None)]
+
+
+async def test_an_outage_concerns_all_and_nobody_tries_on_its_own(group: GroupCommit, messages: Messages) -> None:
+    def fail(_: Sequence[str]) -> None:
+        raise DatabaseUnavailable("gone")
+
+    messages.on_process = fail
+    outcomes = await asyncio.gather(*(processor(group).process([name]) for name in "ab"), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailable] * 2
+    assert messages.alone == []
+    messages.on_process = lambda received: None
+    await soon(asyncio.create_task(processor(group).process(["a"])))
+
+
+async def test_a_slow_partition_stays_on_its_own_for_a_while(
+    group: GroupCommit, messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(group_commit, "APART_S", 0.2)
+
+    def refuse(received: Sequence[str]) -> None:
+        if "slow" in received:
+            raise BatchTooSlow
+
+    messages.on_process, messages.takes_s = refuse, 0.02
+    slow, fast = processor(group), processor(group)
+    await slow.process(["slow"])
+    messages.at_once.clear()
+    await asyncio.gather(slow.process(["slow"]), fast.process(["a"]))
+    assert messages.at_once == [["a"]]
+    await asyncio.sleep(0.25)
+    await slow.process(["b"])
+    assert messages.at_once == [["a"], ["b"]]
+
+
+async def test_who_is_cancelled_leaves_nothing_behind(group: GroupCommit, messages: Messages) -> None:
+    messages.may_go_on.clear()
+    tasks = [asyncio.create_task(processor(group).process([name])) for name in "ab"]
+    await asyncio.sleep(0.02)
+    waiting = asyncio.create_task(processor(group).process(["c"]))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    tasks[0].cancel()
+    messages.may_go_on.set()
+    await soon(tasks[1])
+    await processor(group).process(["d"])
+    assert messages.at_once == [["a", "b"], ["d"]]
+
+
+async def test_a_loop_that_ends_takes_its_shares_along(messages: Messages) -> None:
+    """The lane keeps its batch then, and hands it over again."""
+    group = GroupCommit(messages)  # type: ignore[arg-type]
+    messages.may_go_on.clear()
+    loop = asyncio.create_task(group.run())
+    task = asyncio.create_task(processor(group).process(["a"]))
+    await asyncio.sleep(0.01)
+    loop.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await soon(task)
+    messages.may_go_on.set()
+    again = asyncio.create_task(group.run())
+    await soon(asyncio.create_task(processor(group).process(["a"])))
+    again.cancel()
