@@ -98,14 +98,14 @@ class Instruments:
         transact: Callable[..., Awaitable[None]] = Processor._transact
         call: Callable[..., Awaitable[list[Any]]] = Processor._call
 
-        async def watched_transact(processor: Processor, jobs: list[Job], source: Source) -> None:
+        async def watched_transact(processor: Processor, jobs: list[Job], source: Source, *arguments: Any) -> None:
             if not isinstance(source, SubscriptionSource | HeldSource):
-                await transact(processor, jobs, source)
+                await transact(processor, jobs, source, *arguments)
                 return
             batch = WatchedBatch(next(self._numbers), source)
             token = self._current.set(batch)
             try:
-                await transact(processor, jobs, source)
+                await transact(processor, jobs, source, *arguments)
             except BaseException as error:
                 self.note(event="failed", batch=batch.number, error=f"{type(error).__name__}: {error}"[:300])
                 raise
