@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 PATIENCE_S = 0.25
 """How long the handlers of a common transaction may take together. Whoever is slower has transactions of its own."""
 APART_S = 10.0
-"""How long a slow partition stays on its own before it is tried together with the others again."""
+"""How long a partition that is slow, or cannot go on, stays on its own before it is tried with the others again."""
 GATHER_S = 0.01
 """How long a transaction waits at most for partitions that are about to hand something over."""
 
@@ -124,9 +124,13 @@ class PartitionProcessor:
             if outcome is Outcome.COMMITTED:
                 return
         began_at_s = clock.time()
-        await self._messages.process(received)
-        if clock.time() - began_at_s > PATIENCE_S:
-            self._apart_until_s = clock.time() + APART_S
+        has_failed = True
+        try:
+            await self._messages.process(received)
+            has_failed = False
+        finally:
+            if has_failed or clock.time() - began_at_s > PATIENCE_S:
+                self._apart_until_s = clock.time() + APART_S
 
     async def process_suspect(self, envelope: Envelope) -> None:
         """See MessageProcessor.process_suspect."""

@@ -20,7 +20,7 @@ from shared_runtime.supervision import Pause, was_cancelled
 
 log = structlog.get_logger(__name__)
 
-PREFETCH = 128
+PREFETCH = 64
 """AMQP messages a partition may hold in memory; each can carry up to 500 events."""
 MAX_BATCH_EVENTS = 500
 MAX_MESSAGE_BYTES = 1024 * 1024

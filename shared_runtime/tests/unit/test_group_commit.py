@@ -147,6 +147,21 @@ async def test_a_slow_partition_stays_on_its_own_for_a_while(
     assert messages.at_once == [["a"], ["b"]]
 
 
+async def test_a_partition_that_cannot_go_on_does_not_divide_the_others_again_and_again(
+    group: GroupCommit, messages: Messages
+) -> None:
+    def refuse(received: Sequence[str]) -> None:
+        if "bad" in received:
+            raise BatchTooSlow
+
+    messages.on_process = refuse
+    stuck, sound = processor(group), processor(group)
+    for _ in range(3):
+        outcomes = await asyncio.gather(stuck.process(["bad"]), sound.process(["a"]), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [ValueError, type(None)]
+    assert messages.at_once == [["bad", "a"], ["a"], ["a"]]
+
+
 async def test_who_is_cancelled_leaves_nothing_behind(group: GroupCommit, messages: Messages) -> None:
     messages.may_go_on.clear()
     tasks = [asyncio.create_task(processor(group).process([name])) for name in "ab"]
