@@ -17,6 +17,7 @@ from measuring.svg import bar_chart
 from scenarios import SCENARIOS
 from scenarios.scenario import picture_of
 
+import targets
 from local_stack.servers import LocalServers
 from peers.peer import Contender
 
@@ -74,12 +75,13 @@ def write(folder: Path, run: Figures, contenders: Sequence[Contender]) -> None:
 
 
 def page(run: Figures, contenders: Sequence[Contender]) -> str:
-    """The report in Markdown: the comparison, when there was one, a section per scenario, the machine."""
+    """The report in Markdown: what is aimed at, the comparison, a section per scenario, the machine."""
     comparison = [_comparison(run, contenders)] if contenders else []
     scenarios = [SCENARIOS[name].section(figures) for name, figures in run["scenarios"].items()]
     servers: Figures = next((figures["servers"] for one in run["rounds"] for figures in one), {})
     about = MACHINE.format(table(("", ""), {**run["machine"], **servers}.items()))
-    return PAGE.format(sections="\n".join([*comparison, *scenarios, about]))
+    aims = targets.section(run)
+    return PAGE.format(sections="\n".join([*([aims] if aims else []), *comparison, *scenarios, about]))
 
 
 def _comparison(run: Figures, contenders: Sequence[Contender]) -> str:

@@ -11,7 +11,13 @@ from scenarios.size import SIZE
 from scenarios.tracing import faults
 
 import report
+import targets
 
+RATES = [
+    {"suite": 90.0, "faststream_plain": 10.0, "floor": 200.0},
+    {"suite": 100.0, "faststream_plain": 10.0, "floor": 200.0},
+    {"suite": 80.0, "faststream_plain": 10.0, "floor": 100.0},
+]
 TRACES = {"exports": 3, "spans": 700, "requests_begun": 100, "requests_whole": 100}
 
 
@@ -109,6 +115,20 @@ def test_the_page_has_a_section_for_what_was_run_and_nothing_else() -> None:
     assert "| commit | abc |" in page
     assert "## Scheduled deliveries per second" not in page
     assert "## Memory" not in page
+
+
+def test_targets_are_told_as_met_or_missed() -> None:
+    rounds = [[{"contender": name, **a_load(scheduled_per_s=rate)} for name, rate in rates.items()] for rates in RATES]
+    text = targets.section({"rounds": rounds, "scenarios": {}})
+    assert text is not None
+    assert "| rate, in those of faststream_plain | at least 8 | **9.00** | yes |" in text
+    assert "| rate, in those of floor | at least 0.7 | **0.50** | no |" in text
+    assert "faststream_outbox" not in text
+    assert "p99" not in text
+
+
+def test_a_run_without_what_is_aimed_at_says_nothing() -> None:
+    assert targets.section({"rounds": [], "scenarios": {}}) is None
 
 
 def test_the_first_size_is_what_the_others_are_compared_with() -> None:
