@@ -34,9 +34,11 @@ class DirectRoute(APIRoute):
             if needed := _needed_beside_request(one):
                 raise TypeError(f"{name} cannot be called directly: {', '.join(needed)}")
         self._request_name = self.dependant.request_param_name or ""
-        self._reads: list[tuple[str, Read]] = [(one.name or "", one.call) for one in self.dependant.dependencies]  # type: ignore[misc]
-        if not all(one for one, _ in self._reads):
-            raise TypeError(f"{name}: what is read off the request is to be a parameter")
+        self._reads: list[tuple[str, Read]] = []
+        for one in self.dependant.dependencies:
+            if not one.name or one.call is None:
+                raise TypeError(f"{name}: what is read off the request is to be a parameter")
+            self._reads.append((one.name, one.call))
 
     async def answer(self, request: Request) -> Response:
         """The endpoint's answer to the request. Raises what the endpoint and its dependencies raise."""

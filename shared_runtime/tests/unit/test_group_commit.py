@@ -11,6 +11,7 @@ from shared_runtime import group_commit
 from shared_runtime.errors import DatabaseUnavailable
 from shared_runtime.group_commit import GroupCommit, PartitionProcessor
 from shared_runtime.processor import BatchTooSlow
+from shared_runtime.testing import eventually
 
 
 class Messages:
@@ -22,7 +23,6 @@ class Messages:
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
         self.on_process: Callable[[Sequence[str]], None] = lambda received: None
-        self.takes_s = 0.0
 
     async def process_at_once(self, received: Sequence[str], *, patience_s: float) -> None:
         self.at_once.append(list(received))
@@ -31,7 +31,6 @@ class Messages:
 
     async def process(self, received: Sequence[str]) -> None:
         self.alone.append(list(received))
-        await asyncio.sleep(self.takes_s)
         if "bad" in received:
             raise ValueError("bad")
 
@@ -39,7 +38,14 @@ class Messages:
 class Coming:
     """A partition that has something to hand over until it is told that it has not."""
 
-    is_coming = True
+    def __init__(self) -> None:
+        self.has_something = True
+        self.was_asked = asyncio.Event()
+
+    @property
+    def is_coming(self) -> bool:
+        self.was_asked.set()
+        return self.has_something
 
 
 @pytest.fixture
@@ -61,6 +67,15 @@ def processor(group: GroupCommit) -> Any:
     return PartitionProcessor(group)
 
 
+async def waiting(group: GroupCommit, messages: Messages, *, under_way: int, shares: int) -> None:
+    """Until so many transactions have begun, and so many shares wait for the next one."""
+
+    async def is_so() -> bool:
+        return len(messages.at_once) == under_way and len(group._waiting) == shares
+
+    await eventually(is_so)
+
+
 async def soon(task: "asyncio.Task[None]") -> None:
     async with asyncio.timeout(5):
         await task
@@ -71,9 +86,9 @@ async def test_what_comes_while_a_transaction_is_under_way_is_the_next_one(
 ) -> None:
     messages.may_go_on.clear()
     first = asyncio.create_task(processor(group).process(["a"]))
-    await asyncio.sleep(0.01)
+    await waiting(group, messages, under_way=1, shares=0)
     others = [asyncio.create_task(processor(group).process([name, name])) for name in "bcd"]
-    await asyncio.sleep(0.01)
+    await waiting(group, messages, under_way=1, shares=3)
     messages.may_go_on.set()
     for task in (first, *others):
         await soon(task)
@@ -86,8 +101,8 @@ async def test_a_transaction_waits_for_those_that_are_about_to_come(group: Group
     group.partitions.append(late)
 
     async def come_late() -> None:
-        await asyncio.sleep(group_commit.GATHER_S / 5)
-        late.is_coming = False
+        await late.was_asked.wait()
+        late.has_something = False
         await processor(group).process(["b"])
 
     await asyncio.gather(processor(group).process(["a"]), come_late())
@@ -129,20 +144,20 @@ async def test_an_outage_concerns_all_and_nobody_tries_on_its_own(group: GroupCo
 async def test_a_slow_partition_stays_on_its_own_for_a_while(
     group: GroupCommit, messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_commit, "PATIENCE_S", 0.01)
-    monkeypatch.setattr(group_commit, "APART_S", 0.2)
+    # Whatever is tried on its own takes longer than that.
+    monkeypatch.setattr(group_commit, "PATIENCE_S", -1.0)
 
     def refuse(received: Sequence[str]) -> None:
         if "slow" in received:
             raise BatchTooSlow
 
-    messages.on_process, messages.takes_s = refuse, 0.02
+    messages.on_process = refuse
     slow, fast = processor(group), processor(group)
     await slow.process(["slow"])
     messages.at_once.clear()
     await asyncio.gather(slow.process(["slow"]), fast.process(["a"]))
     assert messages.at_once == [["a"]]
-    await asyncio.sleep(0.25)
+    slow._apart_until_s -= group_commit.APART_S
     await slow.process(["b"])
     assert messages.at_once == [["a"], ["b"]]
 
@@ -165,10 +180,10 @@ async def test_a_partition_that_cannot_go_on_does_not_divide_the_others_again_an
 async def test_who_is_cancelled_leaves_nothing_behind(group: GroupCommit, messages: Messages) -> None:
     messages.may_go_on.clear()
     tasks = [asyncio.create_task(processor(group).process([name])) for name in "ab"]
-    await asyncio.sleep(0.02)
-    waiting = asyncio.create_task(processor(group).process(["c"]))
-    await asyncio.sleep(0)
-    waiting.cancel()
+    await waiting(group, messages, under_way=1, shares=0)
+    late = asyncio.create_task(processor(group).process(["c"]))
+    await waiting(group, messages, under_way=1, shares=1)
+    late.cancel()
     tasks[0].cancel()
     messages.may_go_on.set()
     await soon(tasks[1])
@@ -182,7 +197,7 @@ async def test_a_loop_that_ends_takes_its_shares_along(messages: Messages) -> No
     messages.may_go_on.clear()
     loop = asyncio.create_task(group.run())
     task = asyncio.create_task(processor(group).process(["a"]))
-    await asyncio.sleep(0.01)
+    await waiting(group, messages, under_way=1, shares=0)
     loop.cancel()
     with pytest.raises(asyncio.CancelledError):
         await soon(task)
