@@ -16,6 +16,7 @@ from dead_letters.domain.limits import SELECTION_MAX
 from dead_letters.domain.states import Form, ItemState
 from dead_letters.tables import BulkItemRow, DeadLetterRow
 from shared_runtime.store import Key
+from shared_runtime.writes import Write
 
 FAILURE_TEXT: ColumnElement[str] = raw("failure_text", Text)
 
@@ -97,12 +98,10 @@ class FrozenSetStore:
         """Nothing: a set is frozen once."""
         return []
 
-    async def save(
-        self, connection: asyncpg.Connection, states: Sequence[FrozenSet], known: Mapping[Key, FrozenSet]
-    ) -> None:
+    def writes(self, states: Sequence[FrozenSet], known: Mapping[Key, FrozenSet]) -> Iterable[Write]:
         for state in states:
             sql, values = compiled(_freeze(state))
-            await connection.execute(sql, *values)
+            yield Write(sql, tuple(values), rows=None, table="bulk_item")
 
 
 def _freeze(state: FrozenSet) -> Executable:

@@ -9,7 +9,6 @@ import structlog
 from shared_runtime.consumer import DueColumn, Periodic, Tick
 from shared_runtime.envelope import utc_now
 from shared_runtime.errors import DatabaseUnavailable
-from shared_runtime.outbox import Outgoing
 from shared_runtime.processor import Job, Processor, Source
 from shared_runtime.store import Key, RowStore
 
@@ -50,12 +49,11 @@ class DueSource(Source):
             for state in due
         ]
 
-    async def settle(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Outgoing]:
+    async def follow_up(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> None:
         for job in jobs:
             if job.error is not None:
                 log.error("due_row_failed", row=self.name, key=job.envelope.correlation_id, exc_info=job.error)
         await self.postpone(connection, [self._store.key_of(job.message) for job in jobs], now)
-        return []
 
     async def postpone(self, connection: asyncpg.Connection, keys: list[Key], now: datetime) -> None:
         """Let those of the rows come up again later that are still due: their handler failed, or forgot to say when."""

@@ -24,6 +24,7 @@ from shared_runtime.envelope import (
 from shared_runtime.partition import hash_of, partition_of
 from shared_runtime.tracing import continued
 from shared_runtime.unit_of_work import Publication
+from shared_runtime.writes import Beside, Write, execute
 
 MAX_EVENTS_PER_MESSAGE = 500
 MAX_DATA_BYTES_PER_MESSAGE = 256 * 1024
@@ -179,18 +180,23 @@ def _message(route: tuple[str, str], envelopes: Sequence[Envelope], identifier: 
 
 # The age of a row is told by the clock of the database, and its place by a sequence: ids hold the time of a process.
 # Whoever handled a session before had committed when the states of the session were loaded here, so its row is seen.
-_INSERT = """
-WITH added AS (
-    INSERT INTO outbox (id, owner, exchange, routing_key, properties, body, sessions, created_at)
-    SELECT id, $7, exchange, routing_key, properties, body, sessions::integer[], now()
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[])
-         WITH ORDINALITY AS message (id, exchange, routing_key, properties, body, sessions, place)
-    ORDER BY place
-)
-SELECT count(*) > $9 OR coalesce(bool_or(sessions && $8::integer[]), false)
-FROM (SELECT sessions FROM outbox WHERE owner < $7 OR owner > $7 LIMIT $9 + 1) AS other
-"""
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::uuid[])"
+_KEEP = Beside(
+    f"""
+    confirmed AS ({_DELETE}),
+    added AS (
+        INSERT INTO outbox (id, owner, exchange, routing_key, properties, body, sessions, created_at)
+        SELECT id, $8, exchange, routing_key, properties, body, sessions::integer[], now()
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[])
+             WITH ORDINALITY AS message (id, exchange, routing_key, properties, body, sessions, place)
+        ORDER BY place
+    )""",  # noqa: S608 - nothing but the statement above is put into it
+    """(
+        SELECT count(*) > $10 OR coalesce(bool_or(sessions && $9::integer[]), false)
+        FROM (SELECT sessions FROM outbox WHERE owner < $8 OR owner > $8 LIMIT $10 + 1) AS other
+    )""",
+    parameters=10,
+)
 # Whatever stands before an old row is old as well, although its transaction may have begun later. So is a row of the
 # future: the clock has been set back since.
 _OLDEST = """
@@ -205,15 +211,25 @@ ORDER BY position LIMIT $2
 _DEPTH = "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox"
 
 
-async def insert(connection: asyncpg.Connection, messages: Sequence[Outgoing], owner: int) -> bool:
-    """Add the messages to the transaction, as those of the process `owner`.
+async def save(
+    connection: asyncpg.Connection,
+    writes: Sequence[Write],
+    messages: Sequence[Outgoing],
+    owner: int,
+    confirmed: Sequence[UUID] = (),
+) -> bool:
+    """Write what a batch has changed, with the messages that tell of it, as those of the process `owner`.
 
-    Returns whether another process has, or may have, messages of the same sessions that are not confirmed: they are to
-    be published first, by whomever.
+    Messages that the broker has confirmed are removed. Returns whether another process has, or may have, messages of
+    the same sessions that are not confirmed: they are to be published first, by whomever. Raises what
+    `writes.execute` raises.
     """
+    if not messages and not confirmed:
+        await execute(connection, writes)
+        return False
     hashes = [sorted({hash_of(session) for session in message.sessions}) for message in messages]
-    is_behind: bool = await connection.fetchval(
-        _INSERT,
+    arguments = [
+        confirmed,
         [message.id for message in messages],
         [message.exchange for message in messages],
         [message.routing_key for message in messages],
@@ -223,7 +239,8 @@ async def insert(connection: asyncpg.Connection, messages: Sequence[Outgoing], o
         owner,
         list({one for some in hashes for one in some}),
         MAX_OTHERS,
-    )
+    ]
+    is_behind: bool = await execute(connection, writes, _KEEP, arguments)
     return is_behind
 
 

@@ -1,4 +1,4 @@
-"""Runs handlers: many messages in one transaction, their states loaded and saved with one statement per table."""
+"""Runs handlers: many messages in one transaction, their states loaded with one statement per table, saved with one."""
 
 import asyncio
 from collections import Counter
@@ -27,6 +27,7 @@ from shared_runtime.retry import Follows
 from shared_runtime.supervision import was_cancelled
 from shared_runtime.tracing import Tracing
 from shared_runtime.unit_of_work import Publication, States, UnitOfWork
+from shared_runtime.writes import Write
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +95,9 @@ class Source:
     async def settle(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> list[Outgoing]:
         """Deal with the jobs whose `error` is set. Returns what is to be published for them."""
         return []
+
+    async def follow_up(self, connection: asyncpg.Connection, jobs: list[Job], now: datetime) -> None:
+        """Look after the jobs once their states are saved."""
 
     def holds_followers(self, error: BaseException) -> bool:
         """Whether later jobs of the same session must wait for the one that failed so."""
@@ -190,12 +194,10 @@ class Processor:
                     admitted = await source.admit(connection, jobs, now)
                     states = await self._load(connection, [job for job in admitted if job.error is None])
                     events = await self._handle(admitted, states, now, source, patience_s)
-                    await self._save(connection, states)
+                    writes = self._writes(states)
                     outgoing += [*outbox.pack(events), *await source.settle(connection, admitted, now)]
-                    if outgoing:
-                        is_behind = await outbox.insert(connection, outgoing, self.relay.owner)
-                    if confirmed:
-                        await outbox.delete(connection, confirmed)
+                    is_behind = await outbox.save(connection, writes, outgoing, self.relay.owner, confirmed)
+                    await source.follow_up(connection, admitted, now)
         except BaseException as error:
             # What the handlers said was about states that are not saved: the next transaction asks them again.
             for job, before in zip(jobs, given, strict=True):
@@ -308,12 +310,14 @@ class Processor:
             events.append(msgspec.structs.replace(event, routing_key=queue))
         return events
 
-    async def _save(self, connection: asyncpg.Connection, states: States) -> None:
+    def _writes(self, states: States) -> list[Write]:
+        writes = list[Write]()
         for state, store in self.consumer.store_of.items():
             changed = states.changed.get(state)
             if changed:
                 ordered = [changed[key] for key in sorted(changed, key=str)]
-                await store.save(connection, ordered, states.known.get(state, {}))
+                writes += store.writes(ordered, states.known.get(state, {}))
+        return writes
 
 
 def _attributes(envelope: Envelope) -> dict[str, str]:

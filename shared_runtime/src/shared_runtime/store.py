@@ -12,7 +12,7 @@ from sqlalchemy import Enum as EnumType
 from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
-from shared_runtime.errors import ConcurrencyConflict
+from shared_runtime.writes import Write, execute
 
 Key = Hashable
 S = TypeVar("S")
@@ -34,11 +34,8 @@ class Store(Protocol[S]):
         """The states that exist, their rows locked until the transaction ends."""
         ...
 
-    async def save(self, connection: asyncpg.Connection, states: Sequence[S], known: Mapping[Key, S]) -> None:
-        """Insert the states, or replace those that are `known`: what was loaded of them, by key.
-
-        Raises ConcurrencyConflict when another transaction has created or removed one of them meanwhile.
-        """
+    def writes(self, states: Sequence[S], known: Mapping[Key, S]) -> Iterable[Write]:
+        """What inserts the states, or replaces those that are `known`: what was loaded of them, by key."""
         ...
 
 
@@ -86,6 +83,10 @@ class RowStore(Generic[S]):
         return self.state(*values)
 
     async def save(self, connection: asyncpg.Connection, states: Sequence[S], known: Mapping[Key, S]) -> None:
+        """Insert the states, or replace those that are `known`, now. Raises what `execute` raises."""
+        await execute(connection, list(self.writes(states, known)))
+
+    def writes(self, states: Sequence[S], known: Mapping[Key, S]) -> Iterable[Write]:
         new, changed = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
         differing = set[int]()
         for state in states:
@@ -98,17 +99,16 @@ class RowStore(Generic[S]):
                 differing.update(differences)
         if new:
             filled = (number for number, column in enumerate(zip(*new, strict=True)) if column.count(None) < len(new))
-            await self._write(connection, self._insert, new, set(filled))
+            yield self._write(self._insert, new, set(filled))
         if changed:
-            await self._write(connection, self._update, changed, differing)
+            yield self._write(self._update, changed, differing)
 
-    async def _write(
+    def _write(
         self,
-        connection: asyncpg.Connection,
         statement_for: Callable[[Sequence[int]], str],
         rows: Sequence[tuple[Any, ...]],
         positions: set[int],
-    ) -> None:
+    ) -> Write:
         """Write these columns, and no others: a wide table has many that a message leaves alone."""
         chosen = (self._key_position, *sorted(positions - {self._key_position}))
         variant = (statement_for.__name__, chosen)
@@ -117,10 +117,8 @@ class RowStore(Generic[S]):
             variant = (statement_for.__name__, chosen)
         if variant not in self._statements:
             self._statements[variant] = statement_for(chosen)
-        columns = ([row[position] for row in rows] for position in chosen)
-        status = await connection.execute(self._statements[variant], *columns)
-        if int(status.rpartition(" ")[2]) != len(rows):
-            raise ConcurrencyConflict(f"{status} where {len(rows)} rows of {self.table.name} were to be written")
+        columns = tuple([row[position] for row in rows] for position in chosen)
+        return Write(self._statements[variant], columns, len(rows), self.table.name)
 
     def _insert(self, positions: Sequence[int]) -> str:
         listed = ", ".join(self._quoted(positions))

@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 from journal_service import consumers
 from sites import Site, World, a_session
 
+from shared_runtime import deadlines
 from shared_runtime.envelope import utc_now
 from shared_runtime.testing import eventually, running
 
@@ -52,6 +54,14 @@ async def test_a_row_whose_handler_forgets_to_say_when_comes_up_later(world: Wor
     session = await a_due_row(world, "forget")
     await is_postponed(world, session)
     assert await world.numbers(session) == ["due"], "what it did counts"
+
+
+async def test_nobody_complains_of_a_row_whose_handler_says_when(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    complaints = Mock()
+    monkeypatch.setattr(deadlines, "log", complaints)
+    await is_noted(world, await a_due_row(world, "clear"))
+    await is_postponed(world, await a_due_row(world, "forget"))
+    assert [call.args for call in complaints.error.call_args_list] == [("due_row_postponed",)]
 
 
 async def test_a_row_whose_handler_fails_comes_up_later_and_stops_no_other(world: World) -> None:

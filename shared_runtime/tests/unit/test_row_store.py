@@ -12,7 +12,6 @@ from sqlalchemy import BigInteger, Column, DateTime, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from shared_runtime.errors import ConcurrencyConflict
 from shared_runtime.store import MAX_STATEMENTS, RowStore
 
 
@@ -75,8 +74,6 @@ class Connection:
         self.statement, self.arguments = statement, arguments
         return self._answer
 
-    execute = fetch
-
 
 AN_INVOICE = Invoice(UUID(int=1), Stage.OPEN, None, 1_200, "note", "[]", None)
 
@@ -91,55 +88,58 @@ async def test_loading_locks_the_rows_in_the_order_of_their_keys() -> None:
     assert connection.arguments == ([UUID(int=1)],)
 
 
-async def test_new_rows_are_inserted_with_the_columns_that_are_filled() -> None:
-    connection: Any = Connection("INSERT 0 2")
+def test_new_rows_are_inserted_with_the_columns_that_are_filled() -> None:
     another = replace(AN_INVOICE, invoice_id=UUID(int=2), former_stage=Stage.PAID)
-    await RowStore(Invoice, InvoiceRow).save(connection, [AN_INVOICE, another], {})
-    assert connection.statement == (
+    (write,) = RowStore(Invoice, InvoiceRow).writes([AN_INVOICE, another], {})
+    assert write.statement == (
         'INSERT INTO "unit_invoice" ("invoice_id", "stage", "former_stage", "cents", "note", "lines") '
         "SELECT * FROM unnest($1::UUID[], $2::text[], $3::text[], $4::BIGINT[], $5::text[], $6::JSONB[]) "
         'ON CONFLICT ("invoice_id") DO NOTHING'
     )
     ids, cents = [UUID(int=1), UUID(int=2)], [1_200, 1_200]
-    assert connection.arguments == (ids, ["Open"] * 2, [None, "Paid"], cents, ["note"] * 2, ["[]"] * 2)
+    assert write.arguments == (ids, ["Open"] * 2, [None, "Paid"], cents, ["note"] * 2, ["[]"] * 2)
+    assert (write.rows, write.table) == (2, "unit_invoice")
 
 
-async def test_known_rows_are_updated_with_the_columns_that_differ() -> None:
-    connection: Any = Connection("UPDATE 2")
+def test_known_rows_are_updated_with_the_columns_that_differ() -> None:
     known = {UUID(int=number): replace(AN_INVOICE, invoice_id=UUID(int=number)) for number in (1, 2, 3)}
     changed = [replace(known[UUID(int=1)], cents=5), replace(known[UUID(int=2)], stage=Stage.PAID), known[UUID(int=3)]]
-    await RowStore(Invoice, InvoiceRow).save(connection, changed, known)
-    assert connection.statement == (
+    (write,) = RowStore(Invoice, InvoiceRow).writes(changed, known)
+    assert write.statement == (
         'UPDATE "unit_invoice" AS known SET "stage" = changed."stage", "cents" = changed."cents" '
         'FROM unnest($1::UUID[], $2::text[], $3::BIGINT[]) AS changed ("invoice_id", "stage", "cents") '
         'WHERE known."invoice_id" = changed."invoice_id"'
     )
-    assert connection.arguments == ([UUID(int=1), UUID(int=2)], ["Open", "Paid"], [5, 1_200])
+    assert write.arguments == ([UUID(int=1), UUID(int=2)], ["Open", "Paid"], [5, 1_200])
+    assert write.rows == 2
 
 
-async def test_what_is_as_it_was_is_not_written() -> None:
-    connection: Any = Connection()
-    await RowStore(Invoice, InvoiceRow).save(connection, [replace(AN_INVOICE)], {UUID(int=1): AN_INVOICE})
-    assert connection.statement == ""
+def test_new_and_known_rows_are_written_separately() -> None:
+    known = {UUID(int=1): replace(AN_INVOICE, cents=1)}
+    writes = list(
+        RowStore(Invoice, InvoiceRow).writes([AN_INVOICE, replace(AN_INVOICE, invoice_id=UUID(int=2))], known)
+    )
+    assert [write.statement.split(maxsplit=1)[0] for write in writes] == ["INSERT", "UPDATE"]
 
 
-async def test_a_column_can_be_emptied() -> None:
-    connection: Any = Connection("UPDATE 1")
+def test_what_is_as_it_was_is_not_written() -> None:
+    assert not list(RowStore(Invoice, InvoiceRow).writes([replace(AN_INVOICE)], {UUID(int=1): AN_INVOICE}))
+
+
+def test_a_column_can_be_emptied() -> None:
     known = replace(AN_INVOICE, former_stage=Stage.PAID)
-    await RowStore(Invoice, InvoiceRow).save(connection, [AN_INVOICE], {UUID(int=1): known})
-    assert connection.arguments == ([UUID(int=1)], [None])
+    (write,) = RowStore(Invoice, InvoiceRow).writes([AN_INVOICE], {UUID(int=1): known})
+    assert write.arguments == ([UUID(int=1)], [None])
 
 
-async def test_a_row_may_be_nothing_but_its_key() -> None:
-    connection: Any = Connection("INSERT 0 1")
-    await RowStore(Seen, SeenRow).save(connection, [Seen("a")], {})
-    assert 'INSERT INTO "archive"."unit_seen" ("key")' in connection.statement
-    assert connection.arguments == (["a"],)
+def test_a_row_may_be_nothing_but_its_key() -> None:
+    (write,) = RowStore(Seen, SeenRow).writes([Seen("a")], {})
+    assert 'INSERT INTO "archive"."unit_seen" ("key")' in write.statement
+    assert write.arguments == (["a"],)
 
 
-async def test_the_number_of_statements_is_bounded() -> None:
+def test_the_number_of_statements_is_bounded() -> None:
     store = RowStore(Invoice, InvoiceRow)
-    connection: Any = Connection("UPDATE 1")
     fields: dict[str, Any] = {
         "stage": Stage.PAID,
         "former_stage": Stage.PAID,
@@ -152,19 +152,11 @@ async def test_the_number_of_statements_is_bounded() -> None:
     for size in range(1, len(fields) + 1):
         for names in combinations(fields, size):
             changed = replace(AN_INVOICE, **{name: fields[name] for name in names})
-            await store.save(connection, [changed], {UUID(int=1): AN_INVOICE})
-            statements.add(connection.statement)
+            (write,) = store.writes([changed], {UUID(int=1): AN_INVOICE})
+            statements.add(write.statement)
             # Also what is written with all columns.
-            assert f'"{names[-1]}" = changed."{names[-1]}"' in connection.statement
+            assert f'"{names[-1]}" = changed."{names[-1]}"' in write.statement
     assert len(statements) <= MAX_STATEMENTS + 1
-
-
-@pytest.mark.parametrize(("status", "is_known"), [("INSERT 0 0", False), ("UPDATE 0", True), ("INSERT 0 2", False)])
-async def test_a_row_that_somebody_else_inserted_or_removed_is_a_conflict(status: str, is_known: bool) -> None:
-    connection: Any = Connection(status)
-    known = {UUID(int=1): replace(AN_INVOICE, cents=1)} if is_known else {}
-    with pytest.raises(ConcurrencyConflict):
-        await RowStore(Invoice, InvoiceRow).save(connection, [AN_INVOICE], known)
 
 
 def test_enums_come_back_as_enums_and_nothing_as_none() -> None:

@@ -31,6 +31,7 @@ from shared_runtime.outbox import Outgoing
 from shared_runtime.processor import Ending, Job, Processor, Source
 from shared_runtime.publisher import Publisher
 from shared_runtime.relay import Relay
+from shared_runtime.writes import Write
 
 SKEW_POLL_S = 0.1
 COMPENSATED = (DeliveryCancelled, DeliveryFailed)
@@ -213,11 +214,15 @@ def _replace(owner: Any, name: str, function: Callable[..., Any]) -> None:
 
 
 def _forget_outbox() -> None:
-    async def insert_nothing(_connection: Any, _messages: Sequence[Outgoing], _owner: int) -> bool:
-        """What is to be published is in the memory of the process only."""
-        return False
+    save: Callable[..., Awaitable[bool]] = outbox.save
 
-    _replace(outbox, "insert", insert_nothing)
+    async def save_no_messages(
+        connection: Any, writes: Sequence[Write], _messages: Sequence[Outgoing], owner: int, *confirmed: Any
+    ) -> bool:
+        """What is to be published is in the memory of the process only."""
+        return await save(connection, writes, [], owner, *confirmed)
+
+    _replace(outbox, "save", save_no_messages)
 
 
 def main() -> None:
