@@ -3,7 +3,7 @@
 `make bench`, or `PYTHONPATH=tests/benchmarks python -m run`, runs every contender in each round, on a RabbitMQ and a
 PostgreSQL that were started for it. The order rotates from round to round. A round of a contender: a warm-up that finds
 its rate, then as many requests as it needs for the time that was asked for, then the verification of all rows. The
-suite exports its traces at their default sampling meanwhile. Then come the scenarios, which measure the suite alone, in
+suite exports its traces at their default sampling meanwhile. Then come the scenarios, which measure the suite in
 another respect each (`scenarios/`). `docs/generated/benchmarks.md` tells all of it; the raw figures and the pictures
 are beside it. What was lost or done twice voids the run: exit status 1, and no report. `--help` lists the options.
 """

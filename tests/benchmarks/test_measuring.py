@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from shared_contracts.delivery.v1 import DeliveryScheduled
 from shared_contracts.example_messages import EXAMPLES
 from shared_runtime.envelope import BATCH, JSON, Envelope, encode_batch, headers_of
-from shared_runtime.testing import envelope_of
+from shared_runtime.testing import Broker, envelope_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -67,6 +67,16 @@ async def test_the_observer_finds_plain_events_and_those_of_batches() -> None:
     await arrive(observer, encode_batch(others), BATCH, {})
     moments = await observer.wait_for([one.session_id for one in (plain, *others)], 1)
     assert moments[plain.session_id] < moments[others[0].session_id] == moments[others[1].session_id]
+
+
+async def test_the_observer_hears_what_comes_with_a_partition_and_without(places: Any, broker: Broker) -> None:
+    of_the_suite, of_the_floor = scheduled(), scheduled()
+    topic = str(DeliveryScheduled.topic)
+    async with Observer.watching(places.broker_url, DeliveryScheduled) as observer:
+        await broker.publish_envelope(of_the_suite, topic)
+        await broker.publish_raw(topic, DeliveryScheduled.message_type, encode_batch([of_the_floor]), BATCH)
+        moments = await observer.wait_for([of_the_suite.session_id, of_the_floor.session_id], 10)
+    assert len(moments) == 2
 
 
 async def test_an_event_that_comes_again_keeps_its_first_moment() -> None:

@@ -1,6 +1,7 @@
 """What scenarios make of their figures: verdicts, comparisons, the page."""
 
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from scenarios import SCENARIOS, USUAL
@@ -37,6 +38,20 @@ def a_load(**changes: Any) -> dict[str, Any]:
         "distribution_ms": [(0.0, 10.0), (0.5, 31.0), (1.0, 124.0)],
         "cpu_ms_per_delivery": {"delivery": 0.5, "postgresql": 0.25, "load": 4.0, "collector": 8.0},
     } | changes
+
+
+def latency_figures() -> dict[str, Any]:
+    """A suite and a floor that takes a tenth of the time."""
+    faster = {
+        "scheduled_ms": {"p50": 3.1, "p95": 6.2, "p99": 9.3, "max": 12.4},
+        "distribution_ms": [(0.0, 1.0), (0.5, 3.1), (1.0, 12.4)],
+    }
+    loads = {"half of saturation": a_load(asked_per_s=617.0), "low": a_load()}
+    floor = {
+        "saturation": a_load(scheduled_per_s=4_000.0),
+        "loads": {"half of saturation": a_load(asked_per_s=2_000.0, **faster), "low": a_load(**faster)},
+    }
+    return {"saturation": a_load(scheduled_per_s=1_234.0), "loads": loads, "floor": floor, "wrong": []}
 
 
 def hot_figures(beside: list[int]) -> dict[str, Any]:
@@ -105,16 +120,33 @@ def test_the_long_one_is_run_only_when_it_is_asked_for() -> None:
 
 
 def test_the_page_has_a_section_for_what_was_run_and_nothing_else() -> None:
-    figures = {"saturation": a_load(scheduled_per_s=1_234.0), "loads": {"low": a_load()}, "wrong": []}
-    run = {"machine": {"commit": "abc"}, "rounds": [], "scenarios": {LATENCY.name: figures}}
+    run = {"machine": {"commit": "abc"}, "rounds": [], "scenarios": {LATENCY.name: latency_figures()}}
     page = report.page(run, [])
     assert "## Latency" in page
-    assert "(1,234 per second)" in page
-    assert "| low | 100 | 1,000 | **31** | **62** | **93** | 124 | 4.0 | 9.0 | 1.5 |" in page
+    assert "## Memory" not in page
     assert f"]({LATENCY.picture})" in page
     assert "| commit | abc |" in page
     assert "## Scheduled deliveries per second" not in page
-    assert "## Memory" not in page
+
+
+def test_the_floors_latency_stands_beside_the_suites() -> None:
+    section = LATENCY.section(latency_figures())
+    assert "1,234 per second, the floor 4,000" in " ".join(section.split())
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    assert rows == [
+        "| half of saturation | suite | 617 | 1,000 | **31.0** | **62.0** | **93.0** | 124.0 | 4.0 | 9.0 | 1.5 |",
+        "| half of saturation | floor | 2,000 | 1,000 | **3.1** | **6.2** | **9.3** | 12.4 | 4.0 | 9.0 | 1.5 |",
+        "| low | suite | 100 | 1,000 | **31.0** | **62.0** | **93.0** | 124.0 | 4.0 | 9.0 | 1.5 |",
+        "| low | floor | 100 | 1,000 | **3.1** | **6.2** | **9.3** | 12.4 | 4.0 | 9.0 | 1.5 |",
+    ]
+
+
+def test_the_floors_lines_are_dashed() -> None:
+    assert LATENCY.drawing is not None
+    picture = ET.fromstring(LATENCY.drawing(latency_figures()))  # noqa: S314 - our own
+    lines = picture.findall("{http://www.w3.org/2000/svg}polyline")
+    assert ["stroke-dasharray" in line.attrib for line in lines] == [False, True, False, True]
+    assert len({line.attrib["stroke"] for line in lines}) == 4
 
 
 def test_targets_are_told_as_met_or_missed() -> None:
@@ -125,6 +157,14 @@ def test_targets_are_told_as_met_or_missed() -> None:
     assert "| rate, in those of floor | at least 0.7 | **0.50** | no |" in text
     assert "faststream_outbox" not in text
     assert "p99" not in text
+
+
+def test_only_the_suites_latency_is_aimed_at() -> None:
+    text = targets.section({"rounds": [], "scenarios": {LATENCY.name: latency_figures()}})
+    assert text is not None
+    assert "load: half of saturation | at most 50 ms | **93 ms** | no |" in text
+    assert "load: low | at most 25 ms | **93 ms** | no |" in text
+    assert text.count("p99") == 2
 
 
 def test_a_run_without_what_is_aimed_at_says_nothing() -> None:

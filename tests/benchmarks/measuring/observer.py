@@ -1,4 +1,4 @@
-"""Watches what the suite publishes, from a queue of its own."""
+"""Watches what the suite, or the floor, publishes, from a queue of its own."""
 
 import asyncio
 import time
@@ -35,7 +35,8 @@ class Observer:
             channel = await connection.channel(publisher_confirms=False)
             await channel.set_qos(prefetch_count=0)
             queue = await channel.declare_queue(exclusive=True, auto_delete=True)
-            await queue.bind(str(message.topic), f"{message.message_type}.*")
+            # With a partition behind the type, as the suite publishes, and without one, as the floor does.
+            await queue.bind(str(message.topic), f"{message.message_type}.#")
             await queue.consume(observer.take, no_ack=True)
             yield observer
         finally:

@@ -1,7 +1,7 @@
 """Pictures of figures: bars and lines, as SVG that needs nothing else."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
 WIDTH = 720
@@ -35,10 +35,18 @@ def bar_chart(title: str, values: Mapping[str, float]) -> str:
     return _framed(title, content, 2 * MARGIN + len(values) * BAR_STEP + MARGIN)
 
 
-def line_chart(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], *, across: str, up: str) -> str:
+def line_chart(
+    title: str,
+    lines: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    across: str,
+    up: str,
+    dashed: Collection[str] = (),
+) -> str:
     """A line for each series of points. What goes across has a logarithmic scale, what goes up one that begins at zero.
 
-    Raises ValueError when there is no point, or one that a logarithmic scale has no place for.
+    `dashed` names the lines that stand back. Raises ValueError when there is no point, or one that a logarithmic scale
+    has no place for.
     """
     points = [point for line in lines.values() for point in line]
     if not points or min(x for x, _ in points) <= 0:
@@ -67,8 +75,10 @@ def line_chart(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], *
     content += _text(right, bottom + 38, across, anchor="end") + _text(MARGIN, top - 8, up)
     for number, (name, line) in enumerate(lines.items()):
         path = " ".join(place(*point) for point in line)
-        content += f'<polyline points="{path}" fill="none" stroke="{_colour(number)}" stroke-width="2"/>\n'
-        content += _text(left + 60, MARGIN + 24 + number * LEGEND_STEP, name, colour=_colour(number))
+        stroke = f'stroke="{_colour(number)}" stroke-width="2"' + (' stroke-dasharray="6 4"' if name in dashed else "")
+        height = MARGIN + 24 + number * LEGEND_STEP
+        content += f'<polyline points="{path}" fill="none" {stroke}/>\n<path d="M{left},{height - 4}h50" {stroke}/>\n'
+        content += _text(left + 60, height, name, colour=_colour(number))
     return _framed(title, content, bottom + 38 + MARGIN / 2)
 
 

@@ -1,4 +1,4 @@
-"""What is measured of the suite alone, beside the comparison with its peers."""
+"""What is measured of the suite, beside the comparison of its rate with that of its peers."""
 
 from scenarios.backlog import BACKLOG
 from scenarios.hot import HOT

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Scenario:
-    """Something that is measured of the suite alone."""
+    """Something that is measured of the suite, apart from its rate beside its peers."""
 
     name: str
     measure: Callable[[argparse.Namespace], Awaitable[Figures]]
