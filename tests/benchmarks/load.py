@@ -7,11 +7,13 @@ not 202.
 Without a rate each connection sends its next request when the last one was answered. With a rate (requests per second)
 each request is due at a moment that was drawn before, as if from many customers who know nothing of each other, and its
 latency counts from that moment: when answers stall, or all connections are busy, the requests that are due meanwhile
-have waited, too. The object then has `due_ns` as well: by delivery id, the moment (time.monotonic_ns) it was due.
+have waited, too. A low rate has fewer connections, because servers close those that are idle. The object then has
+`due_ns` as well: by delivery id, the moment (time.monotonic_ns) it was due.
 """
 
 import asyncio
 import json
+import math
 import random
 import sys
 import time
@@ -26,6 +28,10 @@ from measuring.percentiles import percentile
 
 Due = tuple[int, bytes]
 """When a request is due (time.monotonic_ns), and the request."""
+LONGEST_IDLE_S = 2.0
+"""uvicorn closes a connection that was idle for 5 s, and a request that is on its way then is lost."""
+FEWEST_CONNECTIONS = 10
+"""So that at a low rate, too, hardly anybody waits for a connection."""
 
 
 def a_request(chance: random.Random) -> bytes:
@@ -58,6 +64,11 @@ def arrivals_s(rate_per_s: float, count: int, chance: random.Random) -> list[flo
     return arrivals
 
 
+def connections_needed(most: int, rate_per_s: float) -> int:
+    """As many as are used by turns within a second, so that few are idle until they have to be opened anew."""
+    return min(most, max(math.ceil(rate_per_s), FEWEST_CONNECTIONS))
+
+
 @dataclass
 class Answers:
     """What has come back."""
@@ -87,13 +98,18 @@ class Answers:
 class Connection:
     """One customer's kept-alive connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, host: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._host, self._port, self._reader, self._writer = host, port, reader, writer
 
     @classmethod
     async def to(cls, host: str, port: int) -> "Connection":
         """Connect."""
-        return cls(*await asyncio.open_connection(host, port))
+        return cls(host, port, *await asyncio.open_connection(host, port))
+
+    async def renew(self) -> None:
+        """Connect anew."""
+        self.close()
+        self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
 
     async def ask(self, request: bytes) -> tuple[bool, bytes]:
         """Send the request. Returns whether it was accepted, and the body of the answer."""
@@ -118,7 +134,7 @@ async def send(connection: Connection, requests: Sequence[bytes], answers: Answe
 
 async def send_due(connection: Connection, waiting: "asyncio.Queue[Due | None]", answers: Answers) -> None:
     """Send what is due, whenever this connection is free for it, until None comes."""
-    while (due := await waiting.get()) is not None:
+    while (due := await next_due(connection, waiting)) is not None:
         due_ns, request = due
         answers.lateness_s.append((time.monotonic_ns() - due_ns) / 1e9)
         is_accepted, body = await connection.ask(request)
@@ -127,6 +143,16 @@ async def send_due(connection: Connection, waiting: "asyncio.Queue[Due | None]",
             answers.accepted.append((due_ns, body))
         else:
             answers.refused += 1
+
+
+async def next_due(connection: Connection, waiting: "asyncio.Queue[Due | None]") -> Due | None:
+    """What is due next. While this connection has nothing to do, it is opened anew before the server closes it."""
+    while True:
+        try:
+            async with asyncio.timeout(LONGEST_IDLE_S):
+                return await waiting.get()
+        except TimeoutError:
+            await connection.renew()
 
 
 async def send_at_rate(
@@ -154,6 +180,7 @@ async def main() -> None:
     chance = random.Random(1)  # noqa: S311 - a load, not a secret
     made = [a_request(chance) for _ in range(requests)]
     due_s = arrivals_s(rate_per_s, requests, chance) if rate_per_s else []
+    count = connections_needed(count, rate_per_s) if rate_per_s else count
     connections = await asyncio.gather(*(Connection.to(host, port) for port in islice(cycle(ports), count)))
     answers = Answers()
     print("ready", flush=True)

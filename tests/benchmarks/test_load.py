@@ -1,4 +1,4 @@
-"""The load at a rate of its own: when requests are due, and that a stall is not hidden."""
+"""The load at a rate of its own: when requests are due, that a stall is not hidden, and no idle connection is lost."""
 
 import asyncio
 import json
@@ -6,8 +6,9 @@ import random
 import statistics
 from itertools import pairwise
 
+import load
 import pytest
-from load import Answers, Connection, arrivals_s, send_at_rate
+from load import Answers, Connection, arrivals_s, connections_needed, send_at_rate
 from measuring.percentiles import percentile
 
 STALL_S = 0.5
@@ -40,22 +41,24 @@ def test_the_same_chance_makes_the_same_load() -> None:
 class Stalling:
     """A server that answers at once, apart from one request that it makes wait, and everybody behind it."""
 
-    def __init__(self, status: bytes = b"202 Accepted") -> None:
-        self.status = status
-        self.answered = 0
+    def __init__(self, status: bytes = b"202 Accepted", keep_alive_s: float | None = None) -> None:
+        self.status, self.keep_alive_s = status, keep_alive_s
+        self.answered = self.opened = 0
         self._turn = asyncio.Lock()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.opened += 1
         try:
             while True:
-                await reader.readuntil(b"\r\n\r\n")
+                async with asyncio.timeout(self.keep_alive_s):
+                    await reader.readuntil(b"\r\n\r\n")
                 async with self._turn:
                     self.answered += 1
                     if self.answered == 20:
                         await asyncio.sleep(STALL_S)
                 body = json.dumps({"delivery_id": f"delivery-{self.answered}"}).encode()
                 writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (self.status, len(body)) + body)
-        except asyncio.IncompleteReadError:
+        except (asyncio.IncompleteReadError, TimeoutError):
             writer.close()
 
 
@@ -100,3 +103,24 @@ async def test_what_is_refused_is_counted_and_has_no_moment() -> None:
     figures = answers.figures(1.0)
     assert figures["refused"] == 10
     assert figures["due_ns"] == {}
+
+
+async def test_a_connection_is_opened_anew_before_the_server_closes_it_as_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "LONGEST_IDLE_S", 0.1)
+    impatient = Stalling(keep_alive_s=0.3)
+    answers = await sent_to(impatient, requests=5, rate_per_s=2, connections=2)
+    assert len(answers.accepted) == 5
+    assert impatient.opened > 2
+
+
+async def test_a_connection_that_is_used_is_kept() -> None:
+    patient = Stalling()
+    await sent_to(patient, requests=200, rate_per_s=400, connections=3)
+    assert patient.opened == 3
+
+
+@pytest.mark.parametrize(
+    ("most", "rate_per_s", "needed"), [(400, 1_000, 400), (400, 99.5, 100), (400, 2, 10), (5, 100, 5), (5, 2, 5)]
+)
+def test_a_low_rate_needs_few_connections(most: int, rate_per_s: float, needed: int) -> None:
+    assert connections_needed(most, rate_per_s) == needed
