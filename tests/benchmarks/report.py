@@ -55,6 +55,9 @@ At most per second: what these processors could do if all their time went into i
 ## The contenders
 
 {contenders}"""
+NOT_MEASURED = """## Not measured
+
+{}"""
 MACHINE = """## The machine
 
 {}"""
@@ -81,7 +84,8 @@ def page(run: Figures, contenders: Sequence[Contender]) -> str:
     servers: Figures = next((figures["servers"] for one in run["rounds"] for figures in one), {})
     about = MACHINE.format(table(("", ""), {**run["machine"], **servers}.items()))
     aims = targets.section(run)
-    return PAGE.format(sections="\n".join([*([aims] if aims else []), *comparison, *scenarios, about]))
+    failed = [NOT_MEASURED.format(table(("scenario", "why"), run["failed"].items()))] if run["failed"] else []
+    return PAGE.format(sections="\n".join([*([aims] if aims else []), *failed, *comparison, *scenarios, about]))
 
 
 def _comparison(run: Figures, contenders: Sequence[Contender]) -> str:

@@ -5,18 +5,22 @@ PostgreSQL that were started for it. The order rotates from round to round. A ro
 its rate, then as many requests as it needs for the time that was asked for, then the verification of all rows. The
 suite exports its traces at their default sampling meanwhile. Then come the scenarios, which measure the suite in
 another respect each (`scenarios/`). `docs/generated/benchmarks.md` tells all of it; the raw figures and the pictures
-are beside it. What was lost or done twice voids the run: exit status 1, and no report. `--help` lists the options.
+are beside it. What was lost or done twice voids the run: exit status 1, and no report. A scenario that could not be
+measured is named in the report, and the exit status is 1, too. `--help` lists the options.
 """
 
 import argparse
 import asyncio
 import json
 import sys
+import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from measuring.measurement import Measurement
 from scenarios import SCENARIOS, USUAL
+from scenarios.scenario import Scenario
 
 import report
 from peers.peer import PEERS, Contender
@@ -83,17 +87,35 @@ async def compare(contenders: list[Contender], options: argparse.Namespace) -> l
     return rounds
 
 
+async def play(scenarios: Iterable[Scenario], options: argparse.Namespace) -> tuple[dict[str, Figures], dict[str, str]]:
+    """The figures of each scenario, and why others have none: what the rest took long to measure is not lost."""
+    measured: dict[str, Figures] = {}
+    failed: dict[str, str] = {}
+    for scenario in scenarios:
+        try:
+            measured[scenario.name] = await scenario.measure(options)
+        except Exception as error:
+            traceback.print_exc()
+            failed[scenario.name] = f"{type(error).__name__}: {error}"
+        else:
+            print(json.dumps({"scenario": scenario.name, **measured[scenario.name]}), flush=True)
+    return measured, failed
+
+
 async def main() -> int:
     """Measure, print a line per measurement, write the report. Returns the exit status."""
     options = parse()
     contenders = [contender for contender in CONTENDERS if contender.name in options.only]
     rounds = await compare(contenders, options)
-    scenarios: dict[str, Figures] = {}
-    for name in (name for name in SCENARIOS if name in options.scenarios):
-        scenarios[name] = await SCENARIOS[name].measure(options)
-        print(json.dumps({"scenario": name, **scenarios[name]}), flush=True)
+    scenarios, failed = await play([SCENARIOS[name] for name in SCENARIOS if name in options.scenarios], options)
     asked = {name: value for name, value in vars(options).items() if name != "output"}
-    run = {"machine": report.machine(), "options": asked, "rounds": rounds, "scenarios": scenarios}
+    run = {
+        "machine": report.machine(),
+        "options": asked,
+        "rounds": rounds,
+        "scenarios": scenarios,
+        "failed": failed,
+    }
     wrong = [
         f"{figures['contender']}: requests were refused" for one in rounds for figures in one if figures["refused"]
     ]
@@ -103,7 +125,7 @@ async def main() -> int:
         print("The run is void: work was refused, lost or done twice.", *wrong, sep="\n", file=sys.stderr)
         return 1
     report.write(options.output, run, contenders)
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from measuring.markdown import table
 from scenarios.hot import share_left
+from scenarios.size import median_rates
 
 Figures = dict[str, Any]
 
@@ -23,6 +24,7 @@ OF_PEERS = {"faststream_plain": 8.0, "faststream_outbox": 12.0, "floor": 0.7}
 P99_MS = {"half of saturation": 50.0, "low": 25.0}
 MEMORY_MIB = 200.0 * 1e6 / 2**20
 HOT_RATIO = 0.9
+FULL_RATIO = 0.9
 
 
 class Target(NamedTuple):
@@ -69,6 +71,12 @@ def _targets(run: Figures) -> Iterator[Target]:
     if "backlog" in scenarios:
         ratio = scenarios["backlog"]["drained_per_s"] / scenarios["backlog"]["steady"]["scheduled_per_s"]
         yield Target("a backlog drains, in steady rates", "at least 1", f"{ratio:.2f}", ratio >= 1)
+    if "size" in scenarios:
+        rates = median_rates(scenarios["size"])
+        fewest, most = min(rates), max(rates)
+        ratio = rates[most] / rates[fewest]
+        name = f"rate with {most:,} deliveries before, in that with {fewest:,}"
+        yield Target(name, f"at least {FULL_RATIO:g}", f"{ratio:.2f}", ratio >= FULL_RATIO)
 
 
 def _spent(run: Figures) -> str:

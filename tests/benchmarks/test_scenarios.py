@@ -1,13 +1,15 @@
 """What scenarios make of their figures: verdicts, comparisons, the page."""
 
+import argparse
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import run
 from scenarios import SCENARIOS, USUAL
 from scenarios.hot import ALONE, BESIDE, HOT, share_left
 from scenarios.latency import LATENCY
-from scenarios.scenario import by_turns, median_of_ratios, refusals, scheduled_per_s, suite_cpu_ms
+from scenarios.scenario import Scenario, by_turns, median_of_ratios, refusals, scheduled_per_s, suite_cpu_ms
 from scenarios.size import SIZE
 from scenarios.tracing import faults
 
@@ -120,8 +122,10 @@ def test_the_long_one_is_run_only_when_it_is_asked_for() -> None:
 
 
 def test_the_page_has_a_section_for_what_was_run_and_nothing_else() -> None:
-    run = {"machine": {"commit": "abc"}, "rounds": [], "scenarios": {LATENCY.name: latency_figures()}}
-    page = report.page(run, [])
+    scenarios = {LATENCY.name: latency_figures()}
+    failed = {"hot": "TimeoutError: 180 s"}
+    page = report.page({"machine": {"commit": "abc"}, "rounds": [], "scenarios": scenarios, "failed": failed}, [])
+    assert "| hot | TimeoutError: 180 s |" in page
     assert "## Latency" in page
     assert "## Memory" not in page
     assert f"]({LATENCY.picture})" in page
@@ -171,10 +175,31 @@ def test_a_run_without_what_is_aimed_at_says_nothing() -> None:
     assert targets.section({"rounds": [], "scenarios": {}}) is None
 
 
+SIZES = {
+    "10000": {"stored_mib": 100.0, "loads": [a_load(scheduled_per_s=800.0)]},
+    "1000000": {"stored_mib": 5_000.0, "loads": [a_load(scheduled_per_s=600.0)]},
+}
+
+
 def test_the_first_size_is_what_the_others_are_compared_with() -> None:
-    sizes = {
-        "10000": {"stored_mib": 100.0, "loads": [a_load(scheduled_per_s=800.0)]},
-        "1000000": {"stored_mib": 5_000.0, "loads": [a_load(scheduled_per_s=600.0)]},
-    }
-    section = SIZE.section({"sizes": sizes})
+    section = SIZE.section({"sizes": SIZES})
     assert "| 1,000,000 | 5,000 | **600** (600 to 600) | 0.75 |" in section
+
+
+def test_full_databases_are_aimed_at_too() -> None:
+    text = targets.section({"rounds": [], "scenarios": {SIZE.name: {"sizes": SIZES}}})
+    assert text is not None
+    assert "| rate with 1,000,000 deliveries before, in that with 10,000 | at least 0.9 | **0.75** | no |" in text
+
+
+async def test_a_scenario_that_cannot_be_measured_does_not_take_the_others_with_it() -> None:
+    async def fails(_options: argparse.Namespace) -> run.Figures:
+        raise ConnectionError("no broker")
+
+    async def works(_options: argparse.Namespace) -> run.Figures:
+        return {"wrong": []}
+
+    scenarios = [Scenario("one", fails, str), Scenario("other", works, str)]
+    measured, failed = await run.play(scenarios, argparse.Namespace())
+    assert measured == {"other": {"wrong": []}}
+    assert failed == {"one": "ConnectionError: no broker"}

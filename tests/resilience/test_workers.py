@@ -4,8 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faultline import workers
+from faultline import cli, workers
 from faultline.summary import Summary
+from typer.testing import CliRunner
+
+from local_stack.folder import alone_in
 
 Answer = Callable[[str, int], Summary]
 
@@ -50,3 +53,16 @@ async def test_one_that_is_always_void_is_not_run_for_ever(monkeypatch: pytest.M
         monkeypatch, tmp_path, lambda scenario, seed: Summary(scenario=scenario, seed=seed, is_void=True)
     )
     assert len(done) == 6
+
+
+@pytest.mark.parametrize("command", ["run", "long"])
+def test_a_second_run_in_the_same_folder_is_refused_before_it_touches_anything(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("faultline.namespace.enter", lambda: None)
+    folder = tmp_path / "trials"
+    with alone_in(folder, "a trial"):
+        outcome = CliRunner().invoke(cli.app, [command, "--folder", str(folder)])
+    assert outcome.exit_code == 2
+    assert "already" in outcome.output
+    assert not folder.exists()

@@ -1,6 +1,5 @@
 """The stack that the demo runs on: its own local processes, or one that runs already."""
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pydantic import ValidationError
 
 from demo.endpoints import StackEndpoints
 from local_stack.errors import StackError
-from local_stack.folder import StackFolder
+from local_stack.folder import StackFolder, alone_in
 from local_stack.records import read_records
 from local_stack.stack import LocalStack
 
@@ -31,22 +30,10 @@ def fresh_stack(folder: Path) -> Iterator[StackEndpoints]:
 
     Raises StackError when a demo runs in the folder already or when a part does not start.
     """
-    with _alone_in(folder):
+    with alone_in(folder, "a demo"):
         remove_stack(folder)
         with LocalStack(folder) as stack:
             yield StackEndpoints.of(stack)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other demos out of the folder. The lock lies beside it, because the folder itself is removed."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StackError(f"a demo runs in {folder} already") from None
-        yield
 
 
 def remove_stack(folder: Path) -> None:

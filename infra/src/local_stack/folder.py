@@ -68,6 +68,21 @@ class StackFolder:
         return passwords
 
 
+@contextmanager
+def alone_in(folder: Path, who: str) -> Iterator[None]:
+    """Keep others who ask for the same out of the folder. The lock lies beside it: the folder itself may be removed.
+
+    `who` is for the message. Raises StackError when somebody is in the folder.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError(f"{who} runs in {folder} already") from None
+        yield
+
+
 def _require_usable(root: Path) -> None:
     name = os.fsencode(root)
     if len(name) > _LONGEST_BYTES:

@@ -100,17 +100,25 @@ async def _stored_mib(running: RunningSuite) -> float:
     return round(float(stored) / 2**20, 1)
 
 
+def median_rates(figures: Figures) -> dict[int, float]:
+    """Scheduled deliveries per second, by how many there were before."""
+    return {
+        int(deliveries): statistics.median(load["scheduled_per_s"] for load in one["loads"])
+        for deliveries, one in figures["sizes"].items()
+    }
+
+
 def section(figures: Figures) -> str:
     """A row per size."""
     sizes = {int(deliveries): one for deliveries, one in figures["sizes"].items()}
-    rates = {deliveries: [load["scheduled_per_s"] for load in one["loads"]] for deliveries, one in sizes.items()}
-    first_per_s = statistics.median(next(iter(rates.values())))
+    medians = median_rates(figures)
+    first_per_s = next(iter(medians.values()))
     rows = [
         (
             f"{deliveries:,}",
             f"{one['stored_mib']:,.0f}",
-            spread(rates[deliveries], ",.0f"),
-            f"{statistics.median(rates[deliveries]) / first_per_s:.2f}",
+            spread([load["scheduled_per_s"] for load in one["loads"]], ",.0f"),
+            f"{medians[deliveries] / first_per_s:.2f}",
             spread(map(suite_cpu_ms, one["loads"]), ".2f"),
         )
         for deliveries, one in sizes.items()
@@ -123,13 +131,8 @@ def section(figures: Figures) -> str:
 
 def drawing(figures: Figures) -> str:
     """A bar per size."""
-    return bar_chart(
-        "Scheduled deliveries per second",
-        {
-            f"{int(deliveries):,} deliveries": statistics.median(load["scheduled_per_s"] for load in one["loads"])
-            for deliveries, one in figures["sizes"].items()
-        },
-    )
+    bars = {f"{deliveries:,} deliveries": rate_per_s for deliveries, rate_per_s in median_rates(figures).items()}
+    return bar_chart("Scheduled deliveries per second", bars)
 
 
 SIZE = Scenario(NAME, measure, section, drawing)

@@ -7,7 +7,8 @@ import platform
 import signal
 import sys
 import time
-from contextlib import aclosing
+from collections.abc import Iterator
+from contextlib import ExitStack, aclosing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,8 @@ from faultline.report import report
 from faultline.runner import CONTROL, Runner, scenarios_of_the_long_run
 from faultline.summary import Summary
 from faultline.workers import run_side_by_side
+from local_stack.errors import StackError
+from local_stack.folder import alone_in
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -43,7 +46,8 @@ def run(*, seed: int = 1, scenario: Scenarios = MIXED, folder: Folder = FOLDER, 
     """Trials of one seed. The exit status is 0 when they were valid and broke nothing."""
     namespace.enter()
     names = list(FAULTS) if scenario == "all" else scenario.split(",")
-    summaries = asyncio.run(_run(folder, [(name, seed) for name in names], is_long=is_long))
+    with _alone_in(folder):
+        summaries = asyncio.run(_run(folder, [(name, seed) for name in names], is_long=is_long))
     raise typer.Exit(0 if all(one.is_good or one.skipped for one in summaries) else 1)
 
 
@@ -59,7 +63,8 @@ def long_run(
 ) -> None:
     """`each` trials of every fault and `trials` mixed ones, and the report about them, which grows as they are run."""
     planned = scenarios_of_the_long_run(trials, each, seed)
-    summaries = asyncio.run(_side_by_side(planned, folder, sites, output))
+    with _alone_in(folder):
+        summaries = asyncio.run(_side_by_side(planned, folder, sites, output))
     nothing_broke = not any(one.violations or one.error for one in summaries)
     is_complete = sum(one.is_good or bool(one.skipped) for one in summaries) >= len(planned)
     raise typer.Exit(0 if nothing_broke and is_complete else 1)
@@ -78,6 +83,17 @@ def serve(*, folder: Folder = FOLDER, is_long: Length = False) -> None:
     namespace.enter()
     _prepare(folder)
     asyncio.run(_serve(folder, is_long=is_long))
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Two that run trials in one folder would break each other's sites, and take it for what the faults did."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(alone_in(folder, "a trial"))
+        except StackError as error:
+            raise typer.BadParameter(f"{error}; choose another with --folder") from None
+        yield
 
 
 async def _run(folder: Path, trials: list[tuple[str, int]], *, is_long: bool) -> list[Summary]:
