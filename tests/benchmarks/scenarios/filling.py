@@ -25,6 +25,13 @@ BATCH = 250_000
 """Deliveries in a transaction."""
 STATEMENT_LIMIT_S = 600.0
 
+
+def _id_at(moment: str, noise: str) -> str:
+    """An id as the services make them at a moment, of 20 or more hexadecimal digits that are as good as chance."""
+    digits = f"lpad(to_hex((extract(epoch FROM {moment}) * 1000)::bigint), 12, '0') || substr({noise}, 1, 20)"
+    return f"overlay(overlay({digits} PLACING '7' FROM 13) PLACING '8' FROM 17)::uuid"
+
+
 # A delivery's facts. $1 and $2: first and last number; $3: how many there are; $4: the moment after the last of them.
 # They are evenly spread over the days, the first one the oldest. All of md5 is as good as chance, and repeatable.
 _RULE = """
@@ -34,9 +41,7 @@ WITH numbered AS (
     FROM generate_series($1::bigint, $2::bigint) AS number
 ), made AS (
     SELECT *,
-        overlay(overlay(
-            lpad(to_hex((extract(epoch FROM accepted_at) * 1000)::bigint), 12, '0') || substr(noise, 1, 20)
-            PLACING '7' FROM 13) PLACING '8' FROM 17)::uuid AS delivery_id,
+        {delivery_id} AS delivery_id,
         'owner-' || number % {owners} AS owner_id,
         md5('drone ' || number % {fleet})::uuid AS drone_id,
         number % 100 < {failed} AS has_failed,
@@ -54,10 +59,16 @@ WITH numbered AS (
     FROM numbered
 )
 """
-_DELIVERIES = _RULE.format(days=DAYS, owners=OWNERS, fleet=FLEET, failed=OF_A_HUNDRED_FAILED)
+_DELIVERIES = _RULE.format(
+    days=DAYS,
+    owners=OWNERS,
+    fleet=FLEET,
+    failed=OF_A_HUNDRED_FAILED,
+    delivery_id=_id_at("accepted_at", "noise"),
+)
 _INBOX = """
 INSERT INTO inbox (subscription, message_id, attempt_epoch, received_at)
-SELECT subscription, md5(subscription || step || noise)::uuid, 0, accepted_at + step * interval '1 second'
+SELECT subscription, {message_id}, 0, accepted_at + step * interval '1 second'
 FROM made, (VALUES {messages}) AS message (subscription, step)
 ORDER BY number, step
 """
@@ -71,7 +82,8 @@ def _made(insert: str) -> str:
 def _inbox(messages: Mapping[str, int]) -> str:
     """What the inbox of a service remembers that handled so many messages of each subscription for a delivery."""
     rows = (f"('{name}', {step})" for name, count in messages.items() for step in range(count))
-    return _made(_INBOX.format(messages=", ".join(rows)))
+    message_id = _id_at("accepted_at + step * interval '1 second'", "md5(subscription || step || noise)")
+    return _made(_INBOX.format(message_id=message_id, messages=", ".join(rows)))
 
 
 # A delivery that failed was given up at its deadline, its drone on the way to the pickup.
@@ -153,9 +165,10 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         INSERT INTO tracking_event (
             event_id, delivery_id, sequence, kind, stage, occurred_at, latitude, longitude, altitude_m, detail
         )
-        SELECT md5('event ' || sequence || noise)::uuid, delivery_id, sequence, kind, stage,
-            CASE sequence WHEN 1 THEN scheduled_at WHEN 2 THEN departed_at ELSE
-                CASE WHEN sequence = 3 AND NOT has_failed THEN picked_up_at ELSE ended_at END END,
+        SELECT """
+        + _id_at("occurred_at", "md5('event ' || sequence || noise)")
+        + """, delivery_id, sequence, kind, stage,
+            occurred_at,
             CASE WHEN sequence > 1 THEN pickup_latitude END, CASE WHEN sequence > 1 THEN pickup_longitude END,
             CASE WHEN sequence > 1 THEN 0 END, detail
         FROM made JOIN (VALUES
@@ -165,6 +178,10 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
             (true, 1, 'StageEntered', 'Created', ''), (true, 2, 'StageEntered', 'HeadedToPickup', ''),
             (true, 3, 'StageEntered', 'Failed', 'deadline_passed')
         ) AS event (of_failed, sequence, kind, stage, detail) ON of_failed = has_failed
+        CROSS JOIN LATERAL (
+            SELECT CASE sequence WHEN 1 THEN scheduled_at WHEN 2 THEN departed_at ELSE
+                CASE WHEN sequence = 3 AND NOT has_failed THEN picked_up_at ELSE ended_at END END AS occurred_at
+        ) AS moment
         ORDER BY number, sequence"""),
         _inbox({"delivery.delivery": 2, "delivery.drone-telemetry": 3}),
     ),
