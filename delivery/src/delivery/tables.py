@@ -100,9 +100,8 @@ class TrackingEventRow(SQLModel, table=True):
 
     __tablename__ = "tracking_event"
 
-    event_id: UUID = Field(primary_key=True)
-    delivery_id: UUID
-    sequence: int
+    delivery_id: UUID = Field(primary_key=True)
+    sequence: int = Field(primary_key=True)
     kind: TrackingEventKind = Field(sa_type=text_of(TrackingEventKind))
     stage: DeliveryStage = Field(sa_type=text_of(DeliveryStage))
     occurred_at: datetime = Field(sa_type=INSTANT)

@@ -29,7 +29,7 @@ class DueSource(Source):
         self._store = store
         self._keys = keys
         self._processor = processor
-        quoted_key = f'"{store.key_column}"'
+        quoted_key = f'"{store.key_columns[0]}"'
         self._postpone = (
             # The database looks for due rows by its own clock, so it says when this one comes up again.
             f'UPDATE {store.quoted_table} SET "{due.column}" = now() + make_interval(secs => $2) '  # noqa: S608 - names
@@ -70,9 +70,11 @@ class Deadlines:
         store = processor.consumer.store_of[due.state]
         if not isinstance(store, RowStore):
             raise TypeError(f"{due.state.__name__} is kept by no RowStore")
+        if len(store.key_columns) > 1:
+            raise TypeError(f"{due.state.__name__} has a key of several columns: its rows cannot be due")
         self._store = store
         self._select = (
-            f'SELECT "{store.key_column}" FROM {store.quoted_table} '  # noqa: S608 - names of the program
+            f'SELECT "{store.key_columns[0]}" FROM {store.quoted_table} '  # noqa: S608 - names of the program
             f'WHERE "{due.column}" <= now() ORDER BY "{due.column}" LIMIT {ROWS_PER_POLL}'
         )
 

@@ -42,8 +42,9 @@ class Store(Protocol[S]):
 class RowStore(Generic[S]):
     """A frozen dataclass per row of a table, its fields named as the columns.
 
-    The key is the table's only primary key column. Columns that the dataclass does not have are left to the database
-    (generated columns, defaults), and so are new rows' columns that are None.
+    The key is the table's primary key: the value of its column, or a tuple when there are several. Columns that the
+    dataclass does not have are left to the database (generated columns, defaults), and so are new rows' columns that
+    are None.
     """
 
     def __init__(self, state: type[S], row: type[SQLModel]) -> None:
@@ -51,27 +52,27 @@ class RowStore(Generic[S]):
         self.table: Table = row.__table__  # type: ignore[attr-defined]
         names = [field.name for field in fields(state)]  # type: ignore[arg-type]
         columns = [self.table.c[name] for name in names]
-        (key,) = self.table.primary_key.columns
-        self.key_column = str(key.name)
+        self.key_columns = tuple(str(column.name) for column in self.table.primary_key.columns)
         self._values: Callable[[S], tuple[Any, ...]] = attrgetter(*names) if len(names) > 1 else _single(names[0])
-        self.key_of: Callable[[S], Key] = attrgetter(self.key_column)
+        self.key_of: Callable[[S], Key] = attrgetter(*self.key_columns)
         self._enums = _enum_positions(state, names)
         self._names = names
         self._types = [_type_of(column) for column in columns]
-        self._key_position = names.index(self.key_column)
+        self._key_positions = tuple(names.index(name) for name in self.key_columns)
         listed = ", ".join(f'"{name}"' for name in names)
         schema = f'"{self.table.schema}".' if self.table.schema else ""
         self.quoted_table = table = f'{schema}"{self.table.name}"'
-        key_type = _type_of(key)
+        self._quoted_key = key = ", ".join(self._quoted(self._key_positions))
+        keys = self._arrays(self._key_positions)
+        is_one = len(self.key_columns) == 1
+        is_wanted = f"{key} = ANY({keys})" if is_one else f"({key}) IN (SELECT * FROM unnest({keys}))"  # noqa: S608
         # Locked in the order of the key, so that two batches cannot wait for each other.
-        self._select = (
-            f'SELECT {listed} FROM {table} WHERE "{self.key_column}" = ANY($1::{key_type}[]) '  # noqa: S608
-            f'ORDER BY "{self.key_column}" FOR UPDATE'
-        )
+        self._select = f"SELECT {listed} FROM {table} WHERE {is_wanted} ORDER BY {key} FOR UPDATE"  # noqa: S608
         self._statements: dict[tuple[str, tuple[int, ...]], str] = {}
 
     async def load(self, connection: asyncpg.Connection, keys: Iterable[Key]) -> list[S]:
-        records = await connection.fetch(self._select, list(keys))
+        wanted: Iterable[Sequence[Any]] = [list(keys)] if len(self.key_columns) == 1 else zip(*keys, strict=True)
+        records = await connection.fetch(self._select, *wanted)
         return [self.from_record(record) for record in records]
 
     def from_record(self, record: Iterable[Any]) -> S:
@@ -110,10 +111,10 @@ class RowStore(Generic[S]):
         positions: set[int],
     ) -> Write:
         """Write these columns, and no others: a wide table has many that a message leaves alone."""
-        chosen = (self._key_position, *sorted(positions - {self._key_position}))
+        chosen = (*self._key_positions, *sorted(positions.difference(self._key_positions)))
         variant = (statement_for.__name__, chosen)
         if variant not in self._statements and len(self._statements) >= MAX_STATEMENTS:
-            chosen = (self._key_position, *(one for one in range(len(self._names)) if one != self._key_position))
+            chosen = (*self._key_positions, *(one for one in range(len(self._names)) if one not in self._key_positions))
             variant = (statement_for.__name__, chosen)
         if variant not in self._statements:
             self._statements[variant] = statement_for(chosen)
@@ -124,15 +125,17 @@ class RowStore(Generic[S]):
         listed = ", ".join(self._quoted(positions))
         return (
             f"INSERT INTO {self.quoted_table} ({listed}) SELECT * FROM unnest({self._arrays(positions)}) "  # noqa: S608
-            f'ON CONFLICT ("{self.key_column}") DO NOTHING'
+            f"ON CONFLICT ({self._quoted_key}) DO NOTHING"
         )
 
     def _update(self, positions: Sequence[int]) -> str:
-        key, *others = self._quoted(positions)
-        updates = ", ".join(f"{name} = changed.{name}" for name in others)
+        names = self._quoted(positions)
+        keys = len(self.key_columns)
+        updates = ", ".join(f"{name} = changed.{name}" for name in names[keys:])
+        is_known = " AND ".join(f"known.{name} = changed.{name}" for name in names[:keys])
         return (
             f"UPDATE {self.quoted_table} AS known SET {updates} FROM unnest({self._arrays(positions)}) "  # noqa: S608
-            f"AS changed ({', '.join([key, *others])}) WHERE known.{key} = changed.{key}"
+            f"AS changed ({', '.join(names)}) WHERE {is_known}"
         )
 
     def _quoted(self, positions: Sequence[int]) -> list[str]:

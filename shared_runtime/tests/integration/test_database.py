@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from sites import Site
+from sqlmodel import Field, SQLModel
 
 from shared_runtime import consumer, processor
 from shared_runtime import database as database_module
 from shared_runtime.database import TRANSACTION_TIMEOUT_S, Database
 from shared_runtime.errors import DatabaseUnavailable
+from shared_runtime.store import RowStore
 from shared_runtime.testing import eventually
 
 
@@ -21,6 +24,21 @@ async def database(site: Site) -> AsyncIterator[Database]:
     database = await Database.open(site.database_url, name="tests", max_connections=2)
     yield database
     await database.close(5)
+
+
+@dataclass(frozen=True)
+class Line:
+    page: int
+    number: int
+    text: str
+
+
+class LineRow(SQLModel, table=True):
+    __tablename__ = "line"
+
+    page: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    text: str
 
 
 async def works(database: Database) -> None:
@@ -183,3 +201,18 @@ async def test_a_transaction_ends_in_time_however_it_spends_it(site: Site, monke
 
 def test_handlers_end_before_the_transaction_that_waits_for_them() -> None:
     assert processor.BATCH_PATIENCE_S + consumer.HANDLER_TIMEOUT_S < 20 < TRANSACTION_TIMEOUT_S
+
+
+async def test_rows_whose_key_has_several_columns_are_written_and_found(database: Database) -> None:
+    lines = RowStore(Line, LineRow)
+    first, second, elsewhere = Line(1, 1, "one"), Line(1, 2, "two"), Line(2, 1, "three")
+    async with database.transaction() as connection:
+        await connection.execute(
+            "CREATE TEMPORARY TABLE line (page integer, number integer, text text, PRIMARY KEY (page, number)) "
+            "ON COMMIT DROP"
+        )
+        await lines.save(connection, [first, second, elsewhere], {})
+        changed = replace(second, text="other")
+        await lines.save(connection, [changed], {(1, 2): second})
+        assert await lines.load(connection, [(1, 2), (1, 1), (2, 2)]) == [first, changed]
+        assert await lines.load(connection, [(2, 1)]) == [elsewhere]

@@ -163,12 +163,11 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         FROM made ORDER BY number"""),
         _made("""
         INSERT INTO tracking_event (
-            event_id, delivery_id, sequence, kind, stage, occurred_at, latitude, longitude, altitude_m, detail
+            delivery_id, sequence, kind, stage, occurred_at, latitude, longitude, altitude_m, detail
         )
-        SELECT """
-        + _id_at("occurred_at", "md5('event ' || sequence || noise)")
-        + """, delivery_id, sequence, kind, stage,
-            occurred_at,
+        SELECT delivery_id, sequence, kind, stage,
+            CASE sequence WHEN 1 THEN scheduled_at WHEN 2 THEN departed_at ELSE
+                CASE WHEN sequence = 3 AND NOT has_failed THEN picked_up_at ELSE ended_at END END,
             CASE WHEN sequence > 1 THEN pickup_latitude END, CASE WHEN sequence > 1 THEN pickup_longitude END,
             CASE WHEN sequence > 1 THEN 0 END, detail
         FROM made JOIN (VALUES
@@ -178,10 +177,6 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
             (true, 1, 'StageEntered', 'Created', ''), (true, 2, 'StageEntered', 'HeadedToPickup', ''),
             (true, 3, 'StageEntered', 'Failed', 'deadline_passed')
         ) AS event (of_failed, sequence, kind, stage, detail) ON of_failed = has_failed
-        CROSS JOIN LATERAL (
-            SELECT CASE sequence WHEN 1 THEN scheduled_at WHEN 2 THEN departed_at ELSE
-                CASE WHEN sequence = 3 AND NOT has_failed THEN picked_up_at ELSE ended_at END END AS occurred_at
-        ) AS moment
         ORDER BY number, sequence"""),
         _inbox({"delivery.delivery": 2, "delivery.drone-telemetry": 3}),
     ),

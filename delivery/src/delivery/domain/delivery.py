@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from shared_contracts.delivery.v1 import DeliveryEvent, DeliveryFailureReason
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location, PackageSize
@@ -187,7 +187,6 @@ class TrackingEventKind(StrEnum):
 class TrackingEvent:
     """One line of a delivery's history. Lines are only ever added."""
 
-    event_id: UUID
     delivery_id: UUID
     sequence: int
     """Counts the delivery's events from 1, in the order in which they were learnt."""
@@ -222,7 +221,6 @@ def tracked(
     """The state with one more line in its history, and the messages that tell others of it."""
     sequence = delivery.tracking_events + 1
     event = TrackingEvent(
-        event_id=uuid5(delivery.delivery_id, str(sequence)),
         delivery_id=delivery.delivery_id,
         sequence=sequence,
         kind=kind,

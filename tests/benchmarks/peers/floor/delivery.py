@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import asyncpg
 import msgspec
-import uuid_utils
 
 from peers.floor.geometry import distance_m
 from peers.floor.messages import BOOKED, READY, SCHEDULED, Booked, Event, Package, Place, Ready, Scheduled
@@ -49,8 +48,7 @@ class Delivery(Service):
                 first[one] = half
                 continue
             rows.append(delivery_row(half, ready, booked, now))
-            entry_id = str(uuid_utils.uuid5(uuid_utils.UUID(one), "1"))
-            history.append((entry_id, one, 1, "StageEntered", "Created", now, None, None, None, ""))
+            history.append((one, 1, "StageEntered", "Created", now, None, None, None, ""))
             scheduled = Scheduled(one, half.owner_id, now, booked.drone_id, *arrivals(booked, now))
             answers.append(Event(*self._because_of(event, now), scheduled))
         for half in first.values():
