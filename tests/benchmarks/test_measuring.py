@@ -1,6 +1,8 @@
 """What is made of looks and moments, what the observer notes, what the collector counts, and the pictures."""
 
 import asyncio
+import sys
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 from xml.etree import ElementTree as ET
@@ -11,6 +13,7 @@ from measuring.collector import FIRST_STEP, LAST_STEP, Collector
 from measuring.measurement import by_second, rate_between
 from measuring.observer import Observer
 from measuring.svg import bar_chart, line_chart
+from measuring.usage import cpu_ms, waited_ms
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -21,6 +24,14 @@ from shared_contracts.example_messages import EXAMPLES
 from shared_runtime.envelope import BATCH, JSON, Envelope, encode_batch, headers_of
 from shared_runtime.testing import Broker, envelope_of
 
+BUSY = """
+import os, time
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+end = time.process_time() + 0.2
+while time.process_time() < end: pass
+print(flush=True)
+input()
+"""
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -133,3 +144,25 @@ def test_a_line_stays_within_its_picture() -> None:
 def test_a_logarithmic_scale_has_no_zero() -> None:
     with pytest.raises(ValueError, match="above zero"):
         line_chart("Latency", {"one": [(0.0, 1.0)]}, across="milliseconds", up="percent")
+
+
+async def test_who_shares_a_processor_waits_for_it() -> None:
+    pipe = asyncio.subprocess.PIPE
+    processes = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", BUSY, stdin=pipe, stdout=pipe) for _ in "ab"
+    ]
+    parts: Any = [
+        SimpleNamespace(name=str(process.pid), process=SimpleNamespace(record=SimpleNamespace(pid=process.pid)))
+        for process in processes
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            await process.stdout.readline()
+        used, waited = cpu_ms(parts), waited_ms(parts)
+    finally:
+        for process in processes:
+            await process.communicate(b"\n")
+    assert min(used.values()) >= 190
+    # What each of them used, the other one waited for, but for the start and the end.
+    assert sum(waited.values()) >= 150

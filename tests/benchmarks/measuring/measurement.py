@@ -12,7 +12,7 @@ import asyncpg
 from measuring.observer import Observer
 from measuring.percentiles import distribution, summary
 from measuring.sender import sender
-from measuring.usage import cpu_ms, load_cpu_ms, machine_cpu_ms
+from measuring.usage import cpu_ms, load_cpu_ms, machine_cpu_ms, waited_ms
 from peers.peer import Running
 from shared_contracts.topology import PARTITIONS
 from shared_runtime.partition import partition_of
@@ -77,12 +77,14 @@ class Measurement:
         requests = self._within_drones(math.ceil(rate_per_s * seconds))
         limit_s = LIMIT_S + seconds
         async with sender(self._ports, requests, self._connections, rate_per_s) as load:
+            used_before, waited_before = cpu_ms(self._running.parts), waited_ms(self._running.parts)
             load.go()
             other = None if beside is None else asyncio.ensure_future(beside)
             try:
                 output = await load.result(limit_s)
                 due_ns: Mapping[str, int] = output.pop("due_ns")
                 arrived_ns = await observer.wait_for(due_ns, limit_s)
+                used, waited = cpu_ms(self._running.parts), waited_ms(self._running.parts)
                 async with asyncio.timeout(limit_s):
                     besides = {} if other is None else {"beside": await other}
             finally:
@@ -101,6 +103,10 @@ class Measurement:
             **output,
             "scheduled_ms": summary(latencies_ms),
             "distribution_ms": distribution(latencies_ms),
+            "cpu_ms_per_delivery": {name: round((used[name] - used_before[name]) / requests, 3) for name in used},
+            "waited_ms_per_delivery": {
+                name: round((waited[name] - waited_before[name]) / requests, 3) for name in used
+            },
             "scheduled_ms_by_partition": _by_partition(dict(zip(due_ns, latencies_ms, strict=True))),
             **besides,
         }

@@ -2,7 +2,8 @@
 
 import resource
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from local_stack.part import Part
@@ -16,8 +17,25 @@ _FORGET_PEAK = "5"
 
 def cpu_ms(parts: Sequence[Part]) -> Counter[str]:
     """CPU milliseconds that each part has used so far, with the processes it started."""
-    leaders = {part.process.record.pid: part.name for part in parts}
     used: Counter[str] = Counter()
+    for name, _, fields in _processes(parts):
+        used[name] += (int(fields[11]) + int(fields[12])) * 1000 // TICKS_PER_S
+    return used
+
+
+def waited_ms(parts: Sequence[Part]) -> dict[str, float]:
+    """Milliseconds that the threads of each part were ready to run so far, and other threads ran."""
+    waited: dict[str, float] = {part.name: 0.0 for part in parts}
+    for name, folder, _ in _processes(parts):
+        for file in folder.glob("task/*/schedstat"):
+            with suppress(OSError):
+                waited[name] += int(file.read_text().split()[1]) / 1e6
+    return waited
+
+
+def _processes(parts: Sequence[Part]) -> Iterator[tuple[str, Path, list[str]]]:
+    """The processes of the parts: whose, where the kernel tells of it, and what it says in `stat` behind the name."""
+    leaders = {part.process.record.pid: part.name for part in parts}
     for file in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = file.read_text().rpartition(")")[2].split()
@@ -26,8 +44,7 @@ def cpu_ms(parts: Sequence[Part]) -> Counter[str]:
         parent, session = int(fields[1]), int(fields[3])
         name = leaders.get(int(file.parent.name)) or leaders.get(session) or leaders.get(parent)
         if name is not None:
-            used[name] += (int(fields[11]) + int(fields[12])) * 1000 // TICKS_PER_S
-    return used
+            yield name, file.parent, fields
 
 
 def machine_cpu_ms() -> int:

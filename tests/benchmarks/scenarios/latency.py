@@ -9,7 +9,7 @@ from measuring.observer import Observer
 from measuring.svg import line_chart
 
 from peers.peer import FLOOR, Running
-from scenarios.scenario import Figures, Scenario, picture_of, refusals, suite_at_work
+from scenarios.scenario import Figures, Scenario, picture_of, refusals, suite_at_work, suite_cpu_ms
 from shared_contracts.delivery.v1 import DeliveryScheduled
 
 NAME = "latency"
@@ -27,6 +27,9 @@ the load itself, or its busy connections, hold it up.
 The floor was measured in the same way after the suite, on servers of its own. Its requests go through the same hops,
 tables and exchanges, with as little in between as we can write. So at the same rate what it takes is about what this
 machine and the servers take, and what the suite takes beyond that is the suite's own.
+
+CPU: milliseconds that all processes together, servers included, used for a delivery. Waited: milliseconds that their
+threads together were ready to run, and had to wait because the processors were taken.
 
 ![The share of deliveries that were scheduled within a time]({picture})
 
@@ -67,7 +70,7 @@ def section(figures: Figures) -> str:
         table=table(
             (
                 *("load", "contender", "asked per second", "requests"),
-                *("p50", "p95", "p99", "max", "202, p50", "p99", "sent late, p99"),
+                *("p50", "p95", "p99", "max", "202, p50", "p99", "sent late, p99", "CPU", "waited"),
             ),
             (
                 (
@@ -80,6 +83,8 @@ def section(figures: Figures) -> str:
                     f"{one['accept_p50_ms']:,.1f}",
                     f"{one['accept_p99_ms']:,.1f}",
                     f"{one['sent_late_p99_ms']:,.1f}",
+                    f"{suite_cpu_ms(one):,.1f}",
+                    f"{sum(one['waited_ms_per_delivery'].values()):,.1f}",
                 )
                 for load, contender, one in _side_by_side(figures)
             ),
