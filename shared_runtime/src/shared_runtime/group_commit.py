@@ -11,6 +11,7 @@ import structlog
 from shared_runtime.envelope import Envelope, Undecodable
 from shared_runtime.errors import DatabaseUnavailable, DeadLetterReason, text_of
 from shared_runtime.messages import MessageProcessor
+from shared_runtime.pacing import Pacing
 
 log = structlog.get_logger(__name__)
 
@@ -57,29 +58,35 @@ class GroupCommit:
         self.partitions: list[Partition] = []
         self._waiting: list[Share] = []
         self._came = asyncio.Event()
+        self._pacing = Pacing()
 
     async def commit(self, received: Sequence[Envelope]) -> Outcome:
         """Hand a share over, and wait for what becomes of it. Raises DatabaseUnavailable."""
         share = Share(received)
         self._waiting.append(share)
+        self._pacing.tell(sum(len(one.received) for one in self._waiting))
         self._came.set()
         return await share.outcome
 
     async def run(self) -> None:
         """One transaction after the other, for ever."""
+        clock = asyncio.get_running_loop()
         while True:
             await self._came.wait()
             await self._gather()
             # Who handed one over may have been cancelled.
             shares = [share for share in self._waiting if not share.outcome.done()]
             self._waiting.clear()
+            self._pacing.tell(0)
             if not shares:
                 continue
+            began_at_s = clock.time()
             try:
                 await self._commit(shares)
             finally:
                 for share in shares:
                     share.outcome.cancel()
+            await self._pacing.pause(clock.time() - began_at_s)
 
     async def _gather(self) -> None:
         # Those of the transaction before acknowledge it, and then take what has arrived meanwhile.

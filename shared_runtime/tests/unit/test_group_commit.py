@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared_runtime import group_commit
+from shared_runtime import group_commit, pacing
 from shared_runtime.errors import DatabaseUnavailable
 from shared_runtime.group_commit import GroupCommit, PartitionProcessor
 from shared_runtime.processor import BatchTooSlow
@@ -205,3 +205,41 @@ async def test_a_loop_that_ends_takes_its_shares_along(messages: Messages) -> No
     again = asyncio.create_task(group.run())
     await soon(asyncio.create_task(processor(group).process(["a"])))
     again.cancel()
+
+
+@pytest.fixture
+def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pacing, "PAUSE_RATIO", 1e9)
+    monkeypatch.setattr(pacing, "MAX_PAUSE_S", 60.0)
+
+
+@pytest.mark.usefixtures("long_pauses")
+async def test_few_messages_wait_for_more_after_a_transaction(group: GroupCommit, messages: Messages) -> None:
+    await processor(group).process(["a"])
+    few = asyncio.create_task(processor(group).process(["b"]))
+    await waiting(group, messages, under_way=1, shares=1)
+    many = asyncio.create_task(processor(group).process(["c"] * (pacing.ENOUGH_MESSAGES - 1)))
+    await soon(few)
+    await soon(many)
+    assert messages.at_once == [["a"], ["b", *["c"] * (pacing.ENOUGH_MESSAGES - 1)]]
+
+
+@pytest.mark.usefixtures("long_pauses")
+async def test_enough_messages_that_came_meanwhile_do_not_wait(group: GroupCommit, messages: Messages) -> None:
+    messages.may_go_on.clear()
+    first = asyncio.create_task(processor(group).process(["a"]))
+    await waiting(group, messages, under_way=1, shares=0)
+    many = asyncio.create_task(processor(group).process(["b"] * pacing.ENOUGH_MESSAGES))
+    await waiting(group, messages, under_way=1, shares=1)
+    messages.may_go_on.set()
+    await soon(first)
+    await soon(many)
+
+
+async def test_few_messages_do_not_wait_for_long(
+    group: GroupCommit, messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pacing, "PAUSE_RATIO", 1e9)
+    await processor(group).process(["a"])
+    await soon(asyncio.create_task(processor(group).process(["b"])))
+    assert messages.at_once == [["a"], ["b"]]
