@@ -84,8 +84,14 @@ def page(run: Figures, contenders: Sequence[Contender]) -> str:
     servers: Figures = next((figures["servers"] for one in run["rounds"] for figures in one), {})
     about = MACHINE.format(table(("", ""), {**run["machine"], **servers}.items()))
     aims = targets.section(run)
-    failed = [NOT_MEASURED.format(table(("scenario", "why"), run["failed"].items()))] if run["failed"] else []
+    reasons = [(name, _in_a_cell(reason)) for name, reason in run["failed"].items()]
+    failed = [NOT_MEASURED.format(table(("scenario", "why"), reasons))] if reasons else []
     return PAGE.format(sections="\n".join([*([aims] if aims else []), *failed, *comparison, *scenarios, about]))
+
+
+def _in_a_cell(text: str) -> str:
+    """Its first line, fit for a table."""
+    return text.strip().partition("\n")[0].replace("|", "\\|")
 
 
 def _comparison(run: Figures, contenders: Sequence[Contender]) -> str:

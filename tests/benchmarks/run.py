@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from measuring.measurement import Measurement
+from measuring.observer import LostWork
 from scenarios import SCENARIOS, USUAL
 from scenarios.scenario import Scenario
 
@@ -88,12 +89,17 @@ async def compare(contenders: list[Contender], options: argparse.Namespace) -> l
 
 
 async def play(scenarios: Iterable[Scenario], options: argparse.Namespace) -> tuple[dict[str, Figures], dict[str, str]]:
-    """The figures of each scenario, and why others have none: what the rest took long to measure is not lost."""
+    """The figures of each scenario, and why others have none: what the rest took long to measure is not lost.
+
+    Lost work is a fault of the suite, and stands among the figures of its scenario.
+    """
     measured: dict[str, Figures] = {}
     failed: dict[str, str] = {}
     for scenario in scenarios:
         try:
             measured[scenario.name] = await scenario.measure(options)
+        except LostWork as lost:
+            measured[scenario.name] = {"wrong": [str(lost)]}
         except Exception as error:
             traceback.print_exc()
             failed[scenario.name] = f"{type(error).__name__}: {error}"

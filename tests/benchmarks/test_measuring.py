@@ -11,7 +11,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from measuring.collector import FIRST_STEP, LAST_STEP, Collector
 from measuring.measurement import by_second, rate_between
-from measuring.observer import Observer
+from measuring.observer import LostWork, Observer
 from measuring.svg import bar_chart, line_chart
 from measuring.usage import cpu_ms, waited_ms
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -100,7 +100,7 @@ async def test_an_event_that_comes_again_keeps_its_first_moment() -> None:
 
 
 async def test_the_observer_says_how_many_are_missing() -> None:
-    with pytest.raises(TimeoutError, match="1 of 1"):
+    with pytest.raises(LostWork, match="1 of 1"):
         await Observer(DeliveryScheduled.message_type).wait_for(["nobody"], 0.1)
 
 

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import run
+from measuring.observer import LostWork
 from scenarios import SCENARIOS, USUAL
 from scenarios.hot import ALONE, BESIDE, HOT, share_left
 from scenarios.latency import LATENCY
@@ -39,7 +40,7 @@ def a_load(**changes: Any) -> dict[str, Any]:
         "scheduled_in_second": [100] * 10,
         "distribution_ms": [(0.0, 10.0), (0.5, 31.0), (1.0, 124.0)],
         "cpu_ms_per_delivery": {"delivery": 0.5, "postgresql": 0.25, "load": 4.0, "collector": 8.0},
-        "waited_ms_per_delivery": {"delivery": 1.0, "postgresql": 2.5},
+        "waited_ms_per_delivery": {"delivery": 1.0, "postgresql": 2.5, "collector": 16.0},
     } | changes
 
 
@@ -124,9 +125,9 @@ def test_the_long_one_is_run_only_when_it_is_asked_for() -> None:
 
 def test_the_page_has_a_section_for_what_was_run_and_nothing_else() -> None:
     scenarios = {LATENCY.name: latency_figures()}
-    failed = {"hot": "TimeoutError: 180 s"}
+    failed = {"hot": "TimeoutError: a | b\nand more"}
     page = report.page({"machine": {"commit": "abc"}, "rounds": [], "scenarios": scenarios, "failed": failed}, [])
-    assert "| hot | TimeoutError: 180 s |" in page
+    assert "| hot | TimeoutError: a \\| b |\n" in page
     assert "## Latency" in page
     assert "## Memory" not in page
     assert f"]({LATENCY.picture})" in page
@@ -201,7 +202,10 @@ async def test_a_scenario_that_cannot_be_measured_does_not_take_the_others_with_
     async def works(_options: argparse.Namespace) -> run.Figures:
         return {"wrong": []}
 
-    scenarios = [Scenario("one", fails, str), Scenario("other", works, str)]
+    async def loses(_options: argparse.Namespace) -> run.Figures:
+        raise LostWork("3 of 4")
+
+    scenarios = [Scenario("one", fails, str), Scenario("other", works, str), Scenario("third", loses, str)]
     measured, failed = await run.play(scenarios, argparse.Namespace())
-    assert measured == {"other": {"wrong": []}}
+    assert measured == {"other": {"wrong": []}, "third": {"wrong": ["3 of 4"]}}
     assert failed == {"one": "ConnectionError: no broker"}

@@ -74,6 +74,7 @@ def alone_in(folder: Path, who: str) -> Iterator[None]:
 
     `who` is for the message. Raises StackError when somebody is in the folder.
     """
+    folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("w") as file:
         try:

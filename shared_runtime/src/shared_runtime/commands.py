@@ -6,7 +6,6 @@ from typing import Any
 
 from shared_runtime.context import current_step
 from shared_runtime.errors import DatabaseUnavailable, Overloaded
-from shared_runtime.pacing import Pacing
 from shared_runtime.processor import Ending, Job, Processor, Source
 
 MAX_WAITING = 2_000
@@ -27,7 +26,6 @@ class Commands:
         self._processor = processor
         self._waiting: deque[tuple[Job, asyncio.Future[Any]]] = deque()
         self._wake = asyncio.Event()
-        self._pacing = Pacing()
 
     async def execute(self, command: Any) -> Any:
         """Run the command's handler and return its answer once the transaction has committed.
@@ -42,14 +40,12 @@ class Commands:
         job = Job(envelope, self._processor.consumer.registrations[kind], command)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, future))
-        self._pacing.tell(len(self._waiting))
         self._wake.set()
         async with asyncio.timeout(TIMEOUT_S):
             return await future
 
     async def run(self) -> None:
         """Take whatever has arrived, for ever."""
-        clock = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
             batch: list[tuple[Job, asyncio.Future[Any]]] = []
@@ -60,11 +56,8 @@ class Commands:
                     batch.append((job, future))
             if not self._waiting:
                 self._wake.clear()
-            self._pacing.tell(len(self._waiting))
             if batch:
-                began_at_s = clock.time()
                 await self._run_batch(batch)
-                await self._pacing.pause(clock.time() - began_at_s)
 
     def refuse_waiting(self) -> None:
         """Nobody is going to run what waits: the service stops."""

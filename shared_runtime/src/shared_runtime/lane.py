@@ -21,8 +21,9 @@ from shared_runtime.supervision import Pause, was_cancelled
 log = structlog.get_logger(__name__)
 
 PREFETCH = 256
-"""AMQP messages a partition may hold in memory; each can carry up to 500 events, then of 256 KiB at most. So many
-because a session that gets thousands of messages, one by one, is through the faster, and those behind it are, too."""
+"""AMQP messages a partition may hold in memory, batches of them of 64 KiB at most (outbox.MAX_DATA_BYTES_PER_MESSAGE).
+So many because a session that gets thousands of messages, one by one, is through the faster then, and those behind it
+are, too."""
 MAX_BATCH_EVENTS = 500
 MAX_MESSAGE_BYTES = 1024 * 1024
 """Larger messages are dead-lettered unread. Publishers of the suite stay under it."""
@@ -82,6 +83,11 @@ class Lane:
         is_free = not self._is_processing and self.trouble is None and not self._is_stopping
         return is_free and self._next_tag in self._arrived
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much has arrived that nobody has taken in hand."""
+        return sum(len(message.body) for message in self._arrived.values())
+
     async def close_channel(self) -> None:
         """Give the channel up. Messages that are not acknowledged go back to the queue, in their order."""
         channel, self._channel = self._channel, None
@@ -106,7 +112,10 @@ class Lane:
         pause = Pause()
         while not self._is_stopping:
             self._wake.clear()
-            if self._last is None:
+            if self._last is None and self._next_tag in self._arrived:
+                await self._processor.turn()
+                if self._is_stopping:
+                    break
                 self._take()
             if self._last is None:
                 await self._wake.wait()

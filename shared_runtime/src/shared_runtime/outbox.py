@@ -27,9 +27,9 @@ from shared_runtime.unit_of_work import Publication
 from shared_runtime.writes import Beside, Write, execute
 
 MAX_EVENTS_PER_MESSAGE = 500
-MAX_DATA_BYTES_PER_MESSAGE = 256 * 1024
-"""Well under the 1 MiB that consumers accept, and small enough that a consumer may prefetch several. A larger event
-travels alone."""
+MAX_DATA_BYTES_PER_MESSAGE = 64 * 1024
+"""Small enough that a consumer may prefetch hundreds of them, about a hundred events each. A larger event travels
+alone."""
 MAX_OTHERS = 2_000
 """When other processes have more unconfirmed messages than this, nobody looks which sessions they are of: during an
 outage of the broker there are more with every commit, and every commit would look through all of them."""

@@ -71,7 +71,10 @@ class RowStore(Generic[S]):
         self._statements: dict[tuple[str, tuple[int, ...]], str] = {}
 
     async def load(self, connection: asyncpg.Connection, keys: Iterable[Key]) -> list[S]:
-        wanted: Iterable[Sequence[Any]] = [list(keys)] if len(self.key_columns) == 1 else zip(*keys, strict=True)
+        keys = list(keys)
+        if not keys:
+            return []
+        wanted: Iterable[Sequence[Any]] = [keys] if len(self.key_columns) == 1 else zip(*keys, strict=True)
         records = await connection.fetch(self._select, *wanted)
         return [self.from_record(record) for record in records]
 

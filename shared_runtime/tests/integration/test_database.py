@@ -216,3 +216,4 @@ async def test_rows_whose_key_has_several_columns_are_written_and_found(database
         await lines.save(connection, [changed], {(1, 2): second})
         assert await lines.load(connection, [(1, 2), (1, 1), (2, 2)]) == [first, changed]
         assert await lines.load(connection, [(2, 1)]) == [elsewhere]
+        assert await lines.load(connection, []) == []

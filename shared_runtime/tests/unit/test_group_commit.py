@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared_runtime import group_commit, pacing
+from shared_runtime import group_commit
 from shared_runtime.errors import DatabaseUnavailable
 from shared_runtime.group_commit import GroupCommit, PartitionProcessor
 from shared_runtime.processor import BatchTooSlow
@@ -40,6 +40,7 @@ class Coming:
 
     def __init__(self) -> None:
         self.has_something = True
+        self.waiting_bytes = 1
         self.was_asked = asyncio.Event()
 
     @property
@@ -207,39 +208,49 @@ async def test_a_loop_that_ends_takes_its_shares_along(messages: Messages) -> No
     again.cancel()
 
 
-@pytest.fixture
-def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "PAUSE_RATIO", 1e9)
-    monkeypatch.setattr(pacing, "MAX_PAUSE_S", 60.0)
-
-
-@pytest.mark.usefixtures("long_pauses")
-async def test_few_messages_wait_for_more_after_a_transaction(group: GroupCommit, messages: Messages) -> None:
-    await processor(group).process(["a"])
-    few = asyncio.create_task(processor(group).process(["b"]))
-    await waiting(group, messages, under_way=1, shares=1)
-    many = asyncio.create_task(processor(group).process(["c"] * (pacing.ENOUGH_MESSAGES - 1)))
-    await soon(few)
-    await soon(many)
-    assert messages.at_once == [["a"], ["b", *["c"] * (pacing.ENOUGH_MESSAGES - 1)]]
-
-
-@pytest.mark.usefixtures("long_pauses")
-async def test_enough_messages_that_came_meanwhile_do_not_wait(group: GroupCommit, messages: Messages) -> None:
+async def test_nobody_takes_anything_until_it_can_be_handed_over(group: GroupCommit, messages: Messages) -> None:
     messages.may_go_on.clear()
     first = asyncio.create_task(processor(group).process(["a"]))
     await waiting(group, messages, under_way=1, shares=0)
-    many = asyncio.create_task(processor(group).process(["b"] * pacing.ENOUGH_MESSAGES))
-    await waiting(group, messages, under_way=1, shares=1)
+    turn = asyncio.create_task(processor(group).turn())
+    await asyncio.sleep(0.02)
+    assert not turn.done()
     messages.may_go_on.set()
     await soon(first)
-    await soon(many)
+    await soon(turn)
 
 
-async def test_few_messages_do_not_wait_for_long(
-    group: GroupCommit, messages: Messages, monkeypatch: pytest.MonkeyPatch
+async def test_who_is_on_its_own_waits_for_no_turn(group: GroupCommit, messages: Messages) -> None:
+    def refuse(received: Sequence[str]) -> None:
+        if "bad" in received:
+            raise BatchTooSlow
+
+    messages.on_process = refuse
+    own = processor(group)
+    with suppress(ValueError):
+        await own.process(["bad"])
+    messages.may_go_on.clear()
+    first = asyncio.create_task(processor(group).process(["a"]))
+    await waiting(group, messages, under_way=2, shares=0)
+    await soon(asyncio.create_task(own.turn()))
+    messages.may_go_on.set()
+    await soon(first)
+
+
+async def test_a_rest_ends_when_enough_is_there(group: GroupCommit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "MAX_REST_S", 60.0)
+    one, other = Coming(), Coming()
+    group.partitions += [one, other]
+    rest = asyncio.create_task(group._rest(60.0))
+    await asyncio.sleep(0.02)
+    assert not rest.done()
+    one.waiting_bytes = other.waiting_bytes = group_commit.ENOUGH_BYTES // 2
+    await soon(rest)
+
+
+async def test_a_rest_takes_as_long_as_the_transaction_and_no_longer_than_the_longest(
+    group: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pacing, "PAUSE_RATIO", 1e9)
-    await processor(group).process(["a"])
-    await soon(asyncio.create_task(processor(group).process(["b"])))
-    assert messages.at_once == [["a"], ["b"]]
+    await soon(asyncio.create_task(group._rest(60.0)))
+    monkeypatch.setattr(group_commit, "MAX_REST_S", 60.0)
+    await soon(asyncio.create_task(group._rest(0.01)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from measuring.observer import Observer
+from measuring.observer import LostWork, Observer
 from measuring.percentiles import distribution, summary
 from measuring.sender import sender
 from measuring.usage import cpu_ms, load_cpu_ms, machine_cpu_ms, waited_ms
@@ -132,19 +132,22 @@ class Measurement:
     async def wait_for(self, count: int) -> list[Sample]:
         """Wait until so many are scheduled. Returns how it went, look by look.
 
-        Counting costs the database time, so it is asked seldom until the end. Raises TimeoutError.
+        Counting costs the database time, so it is asked seldom until the end. Raises LostWork.
         """
         connection = await asyncpg.connect(self._running.ingestion_url)
         begin, at_begin = time.monotonic(), await connection.fetchval(self._running.scheduled_query)
         samples = [(begin, at_begin)]
+        limit_s = LIMIT_S + max(0, count - at_begin) / SLOWEST_PER_S
         try:
-            async with asyncio.timeout(LIMIT_S + max(0, count - at_begin) / SLOWEST_PER_S):
+            async with asyncio.timeout(limit_s):
                 while samples[-1][1] < count:
                     for part in self._running.parts:
                         part.process.require_running()
                     await asyncio.sleep(_until_next_look_s(samples, count))
                     scheduled = await connection.fetchval(self._running.scheduled_query)
                     samples.append((time.monotonic(), scheduled))
+        except TimeoutError:
+            raise LostWork(f"{samples[-1][1]} of {count} requests were scheduled within {limit_s:.0f} s") from None
         finally:
             await connection.close()
         return samples

@@ -14,6 +14,10 @@ from shared_runtime.envelope import Envelope, Incoming, decode
 _LOOK_AGAIN_S = 0.05
 
 
+class LostWork(Exception):
+    """Requests that were accepted did not come to their end in the time that was given."""
+
+
 class Observer:
     """Notes the moment at which the first message of a type arrived for each session.
 
@@ -58,12 +62,10 @@ class Observer:
         return self._arrived_ns
 
     async def wait_for(self, sessions: Collection[str], timeout_s: float) -> Mapping[str, int]:
-        """The moments, once there is one for each of these sessions. Raises TimeoutError with how many are missing."""
+        """The moments, once there is one for each of these sessions. Raises LostWork with how many are missing."""
         deadline = time.monotonic() + timeout_s
         while missing := sum(session not in self.arrived_ns for session in sessions):
             if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"{missing} of {len(sessions)} sessions had no {self._message_type} in {timeout_s} s"
-                )
+                raise LostWork(f"{missing} of {len(sessions)} sessions had no {self._message_type} in {timeout_s} s")
             await asyncio.sleep(_LOOK_AGAIN_S)
         return self.arrived_ns

@@ -27,8 +27,9 @@ def waited_ms(parts: Sequence[Part]) -> dict[str, float]:
     """Milliseconds that the threads of each part were ready to run so far, and other threads ran."""
     waited: dict[str, float] = {part.name: 0.0 for part in parts}
     for name, folder, _ in _processes(parts):
-        for file in folder.glob("task/*/schedstat"):
-            with suppress(OSError):
+        # It may end while this looks.
+        with suppress(OSError):
+            for file in folder.glob("task/*/schedstat"):
                 waited[name] += int(file.read_text().split()[1]) / 1e6
     return waited
 

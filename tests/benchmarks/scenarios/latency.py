@@ -9,7 +9,7 @@ from measuring.observer import Observer
 from measuring.svg import line_chart
 
 from peers.peer import FLOOR, Running
-from scenarios.scenario import Figures, Scenario, picture_of, refusals, suite_at_work, suite_cpu_ms
+from scenarios.scenario import Figures, Scenario, picture_of, refusals, suite_at_work, suite_cpu_ms, suite_waited_ms
 from shared_contracts.delivery.v1 import DeliveryScheduled
 
 NAME = "latency"
@@ -84,7 +84,7 @@ def section(figures: Figures) -> str:
                     f"{one['accept_p99_ms']:,.1f}",
                     f"{one['sent_late_p99_ms']:,.1f}",
                     f"{suite_cpu_ms(one):,.1f}",
-                    f"{sum(one['waited_ms_per_delivery'].values()):,.1f}",
+                    f"{suite_waited_ms(one):,.1f}",
                 )
                 for load, contender, one in _side_by_side(figures)
             ),

@@ -72,8 +72,16 @@ def scheduled_per_s(figures: Figures) -> float:
 
 def suite_cpu_ms(figures: Figures) -> float:
     """CPU milliseconds per delivery of the suite and its servers: without those who only send and collect."""
-    spent_ms = figures["cpu_ms_per_delivery"]
-    return float(sum(ms for name, ms in spent_ms.items() if name not in {"load", "collector"}))
+    return _of_the_suite(figures["cpu_ms_per_delivery"])
+
+
+def suite_waited_ms(figures: Figures) -> float:
+    """Milliseconds per delivery that they were ready to run and had no processor."""
+    return _of_the_suite(figures["waited_ms_per_delivery"])
+
+
+def _of_the_suite(by_part: Mapping[str, float]) -> float:
+    return float(sum(ms for name, ms in by_part.items() if name not in {"load", "collector"}))
 
 
 def median_of_ratios(ours: Sequence[Figures], theirs: Sequence[Figures], what: Callable[[Figures], float]) -> float:
