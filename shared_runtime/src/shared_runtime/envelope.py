@@ -21,6 +21,8 @@ NO_SESSION = "-"
 """Stands for the session of work that came by no message."""
 MAX_DATA_BYTES = 512 * 1024
 """The data of one event. Consumers refuse AMQP messages of twice this size, so attributes have room beside it."""
+ATTRIBUTES_BYTES = 512
+"""What the attributes of an event take beside its data, about."""
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 SessionId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+$")]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from shared_runtime.envelope import Envelope, Undecodable
+from shared_runtime.envelope import ATTRIBUTES_BYTES, Envelope, Undecodable
 from shared_runtime.errors import DatabaseUnavailable, DeadLetterReason, text_of
 from shared_runtime.messages import MessageProcessor
 
@@ -23,6 +23,7 @@ GATHER_S = 0.01
 MAX_REST_S = 0.05
 ENOUGH_BYTES = 64 * 1024
 """So much, about a hundred events, is worth a transaction at once."""
+TYPICAL_EVENT_BYTES = ATTRIBUTES_BYTES + 200
 LOOK_AGAIN_S = 0.005
 
 
@@ -36,7 +37,7 @@ class Partition(Protocol):
 
     @property
     def waiting_bytes(self) -> int:
-        """How much has arrived that it has not taken."""
+        """About how much has arrived that it has not taken, attributes included."""
         ...
 
 
@@ -123,7 +124,9 @@ class GroupCommit:
 
     @property
     def _waiting_bytes(self) -> int:
-        return sum(partition.waiting_bytes for partition in self.partitions)
+        """About how much is there for the next transaction: not what partitions have that cannot go on."""
+        handed_over = sum(len(share.received) for share in self._waiting) * TYPICAL_EVENT_BYTES
+        return handed_over + sum(partition.waiting_bytes for partition in self.partitions if partition.is_coming)
 
     async def _commit(self, shares: Sequence[Share]) -> None:
         outcome = Outcome.DIVIDED

@@ -12,7 +12,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from shared_runtime.broker import close_quietly
 from shared_runtime.consumer import Subscription
-from shared_runtime.envelope import Envelope, Incoming, Undecodable, decode
+from shared_runtime.envelope import ATTRIBUTES_BYTES, Envelope, Incoming, Undecodable, decode
 from shared_runtime.errors import DatabaseUnavailable, DeadLetterReason, SubscriptionPaused, text_of
 from shared_runtime.group_commit import PartitionProcessor
 from shared_runtime.metrics import LOOP_FAILURES
@@ -21,9 +21,9 @@ from shared_runtime.supervision import Pause, was_cancelled
 log = structlog.get_logger(__name__)
 
 PREFETCH = 256
-"""AMQP messages a partition may hold in memory, batches of them of 64 KiB at most (outbox.MAX_DATA_BYTES_PER_MESSAGE).
-So many because a session that gets thousands of messages, one by one, is through the faster then, and those behind it
-are, too."""
+"""AMQP messages a partition may hold in memory: 16 MiB when all are full batches (outbox.MAX_BYTES_PER_MESSAGE), more
+when single events are larger than a batch may be. So many because a session that gets thousands of messages, one by
+one, is through the faster then, and those behind it are, too."""
 MAX_BATCH_EVENTS = 500
 MAX_MESSAGE_BYTES = 1024 * 1024
 """Larger messages are dead-lettered unread. Publishers of the suite stay under it."""
@@ -85,8 +85,13 @@ class Lane:
 
     @property
     def waiting_bytes(self) -> int:
-        """How much has arrived that nobody has taken in hand."""
-        return sum(len(message.body) for message in self._arrived.values())
+        """About how much has arrived that nobody has taken in hand, attributes included."""
+        return sum(ATTRIBUTES_BYTES + len(message.body) for message in self._arrived.values())
+
+    @property
+    def has_work_in_hand(self) -> bool:
+        """Whether it has taken messages that it has not acknowledged."""
+        return self._last is not None
 
     async def close_channel(self) -> None:
         """Give the channel up. Messages that are not acknowledged go back to the queue, in their order."""

@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from shared_runtime.envelope import (
+    ATTRIBUTES_BYTES,
     BATCH,
     HEADER_PREFIX,
     JSON,
@@ -26,10 +27,10 @@ from shared_runtime.tracing import continued
 from shared_runtime.unit_of_work import Publication
 from shared_runtime.writes import Beside, Write, execute
 
-MAX_EVENTS_PER_MESSAGE = 500
-MAX_DATA_BYTES_PER_MESSAGE = 64 * 1024
-"""Small enough that a consumer may prefetch hundreds of them, about a hundred events each. A larger event travels
-alone."""
+MAX_EVENTS_PER_MESSAGE = 100
+MAX_BYTES_PER_MESSAGE = 64 * 1024
+"""With the attributes of its events, about. Small enough that a consumer may prefetch hundreds of messages. A larger
+event travels alone."""
 MAX_OTHERS = 2_000
 """When other processes have more unconfirmed messages than this, nobody looks which sessions they are of: during an
 outage of the broker there are more with every commit, and every commit would look through all of them."""
@@ -147,11 +148,11 @@ def pack(events: Iterable[Routed]) -> list[Outgoing]:
         route = (event.exchange, event.routing_key)
         session = event.envelope.session_id
         index = open_group.get(route, -1)
-        size = len(bytes(event.envelope.data))
+        size = ATTRIBUTES_BYTES + len(bytes(event.envelope.data))
         if (
             index < last_group_of_session.get(session, 0)
             or len(groups[index].envelopes) >= MAX_EVENTS_PER_MESSAGE
-            or groups[index].bytes + size > MAX_DATA_BYTES_PER_MESSAGE
+            or groups[index].bytes + size > MAX_BYTES_PER_MESSAGE
         ):
             index = open_group[route] = len(groups)
             groups.append(_Group(route))

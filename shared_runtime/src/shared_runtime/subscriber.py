@@ -94,7 +94,7 @@ class Subscriber:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await asyncio.gather(*(lane.finished.wait() for lane in self.lanes))
-        in_hand = [lane.queue for lane in self.lanes if not lane.finished.is_set()]
+        in_hand = [lane.queue for lane in self.lanes if lane.has_work_in_hand and not lane.finished.is_set()]
         if in_hand:
             log.warning("stopped_with_work_in_hand", queues=in_hand)
         await self._close()

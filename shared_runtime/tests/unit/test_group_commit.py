@@ -248,6 +248,29 @@ async def test_a_rest_ends_when_enough_is_there(group: GroupCommit, monkeypatch:
     await soon(rest)
 
 
+async def test_what_cannot_go_on_is_not_enough(group: GroupCommit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "MAX_REST_S", 60.0)
+    in_trouble = Coming()
+    in_trouble.waiting_bytes, in_trouble.has_something = group_commit.ENOUGH_BYTES, False
+    group.partitions.append(in_trouble)
+    rest = asyncio.create_task(group._rest(60.0))
+    await asyncio.sleep(0.02)
+    assert not rest.done()
+    in_trouble.has_something = True
+    await soon(rest)
+
+
+async def test_what_was_handed_over_during_a_rest_can_be_enough(messages: Messages) -> None:
+    group = GroupCommit(messages)  # type: ignore[arg-type]
+    events = group_commit.ENOUGH_BYTES // group_commit.TYPICAL_EVENT_BYTES + 1
+    share = asyncio.create_task(group.commit(["a"] * events))  # type: ignore[list-item]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await group._rest(group_commit.MAX_REST_S)
+    assert group._waiting_bytes >= group_commit.ENOUGH_BYTES
+    share.cancel()
+
+
 async def test_a_rest_takes_as_long_as_the_transaction_and_no_longer_than_the_longest(
     group: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,7 +44,7 @@ def test_no_event_overtakes_another_of_its_session(
 
 
 def test_events_of_one_route_share_a_message() -> None:
-    sent = [Routed("t", "k", an_envelope(session_id=f"s{number}")) for number in range(200)]
+    sent = [Routed("t", "k", an_envelope(session_id=f"s{number}")) for number in range(100)]
     (message,) = pack(sent)
     assert message.properties.content_type == BATCH
     assert [event.id for event in events_in(message)] == [one.envelope.id for one in sent]
