@@ -1,11 +1,14 @@
 """Messages and envelopes for tests."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import msgspec
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from sqlalchemy import Column, Text
+from sqlmodel import Field, SQLModel
 
 from shared_runtime.envelope import Envelope, new_id
 
@@ -20,6 +23,25 @@ class Counted(BaseModel):
 
     session_id: str
     number: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A state whose key has two columns, with another one between them."""
+
+    page: int
+    text: str
+    number: int
+
+
+class LineRow(SQLModel, table=True):
+    """Its row."""
+
+    __tablename__ = "line"
+
+    page: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    text: str = Field(sa_column=Column(Text, nullable=False))
 
 
 def an_envelope(**changes: Any) -> Envelope:

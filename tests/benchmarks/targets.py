@@ -12,8 +12,9 @@ Figures = dict[str, Any]
 
 SECTION = """## What is aimed at
 
-{table}
-Where it falls short: of the suite's CPU time at saturation {spent}.
+{table}{spent}"""
+SPENT = """
+Where it falls short: of the suite's CPU time at saturation {shares}.
 In the services it goes into what is done for each message: reading and checking it, a handler of its own on states of
 its own, counting it, an event with all attributes. The floor handles a batch as a whole. With few messages at a time
 every batch costs its ways to PostgreSQL (five; eight where drones are searched), a publication with its confirm,
@@ -85,9 +86,10 @@ def _spent(run: Figures) -> str:
     rounds = [one["cpu_ms_per_delivery"] for rounds in run["rounds"] for one in rounds if one["contender"] == "suite"]
     rounds += [one["saturation"]["cpu_ms_per_delivery"] for one in run["scenarios"].values() if "saturation" in one]
     if not rounds:
-        return "nothing was measured"
+        return ""
     parts = {name for one in rounds for name in one} - {"load", "collector"}
     median = {name: statistics.median(one.get(name, 0.0) for one in rounds) for name in parts}
     whole = sum(median.values())
     shares = sorted(((ms / whole, name) for name, ms in median.items()), reverse=True)
-    return ", ".join(f"{share:.0%} is {name}" for share, name in shares if share >= 0.02)
+    told = ", ".join(f"{share:.0%} is {name}" for share, name in shares if share >= 0.02)
+    return SPENT.format(shares=told)

@@ -25,6 +25,7 @@ ENOUGH_BYTES = 64 * 1024
 """So much, about a hundred events, is worth a transaction at once."""
 TYPICAL_EVENT_BYTES = ATTRIBUTES_BYTES + 200
 LOOK_AGAIN_S = 0.005
+"""How often a rest looks whether enough is there. To be told of every message would cost more than ten looks."""
 
 
 class Partition(Protocol):
@@ -60,8 +61,7 @@ class Share:
 
 
 class GroupCommit:
-    """The common transactions of a subscription: while one is under way, and while the group rests afterwards, what the
-    next one is for gathers.
+    """The common transactions of a subscription. After each of them the group rests, so that more arrives for the next.
 
     What a transaction costs beside its messages (ways to the database, a publication with its confirm, the waking up of
     all who take part) is about the same for one message as for a hundred.
@@ -73,7 +73,7 @@ class GroupCommit:
         self._waiting: list[Share] = []
         self._came = asyncio.Event()
         self.is_open = asyncio.Event()
-        """Set while partitions are to take what has arrived: the later they take it, the more it is."""
+        """Set while partitions are to take what has arrived: not during a transaction and the rest after it."""
 
     async def commit(self, received: Sequence[Envelope]) -> Outcome:
         """Hand a share over, and wait for what becomes of it. Raises DatabaseUnavailable."""
@@ -124,7 +124,7 @@ class GroupCommit:
 
     @property
     def _waiting_bytes(self) -> int:
-        """About how much is there for the next transaction: not what partitions have that cannot go on."""
+        """About how much is there for the next transaction. Of partitions that cannot go on nothing counts."""
         handed_over = sum(len(share.received) for share in self._waiting) * TYPICAL_EVENT_BYTES
         return handed_over + sum(partition.waiting_bytes for partition in self.partitions if partition.is_coming)
 

@@ -64,10 +64,15 @@ class RowStore(Generic[S]):
         self.quoted_table = table = f'{schema}"{self.table.name}"'
         self._quoted_key = key = ", ".join(self._quoted(self._key_positions))
         keys = self._arrays(self._key_positions)
-        is_one = len(self.key_columns) == 1
-        is_wanted = f"{key} = ANY({keys})" if is_one else f"({key}) IN (SELECT * FROM unnest({keys}))"  # noqa: S608
+        if len(self.key_columns) == 1:
+            is_wanted = f"{key} = ANY({keys})"
+        else:
+            is_wanted = f"({key}) IN (SELECT * FROM unnest({keys}))"  # noqa: S608 - names of the program
         # Locked in the order of the key, so that two batches cannot wait for each other.
-        self._select = f"SELECT {listed} FROM {table} WHERE {is_wanted} ORDER BY {key} FOR UPDATE"  # noqa: S608
+        self._select = (
+            f"SELECT {listed} FROM {table} WHERE {is_wanted} "  # noqa: S608 - names of the program
+            f"ORDER BY {key} FOR UPDATE"
+        )
         self._statements: dict[tuple[str, tuple[int, ...]], str] = {}
 
     async def load(self, connection: asyncpg.Connection, keys: Iterable[Key]) -> list[S]:

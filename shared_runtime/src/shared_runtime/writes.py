@@ -69,7 +69,10 @@ def _together(statements: Sequence[str], beside: Beside) -> str:
     for number, statement in enumerate(statements):
         clauses.append(f"write_{number} AS ({_renumbered(statement, taken)} RETURNING true)")
         taken += max(int(one) for one in _PARAMETER.findall(statement))
-    counts = "".join(f", (SELECT count(*) FROM write_{number})" for number in range(len(statements)))  # noqa: S608
+    counts = "".join(
+        f", (SELECT count(*) FROM write_{number})"  # noqa: S608 - names that were made above
+        for number in range(len(statements))
+    )
     return f"WITH {', '.join(clauses)} SELECT {beside.answer}{counts}"
 
 

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from examples import Line, LineRow
 from sites import Site
-from sqlmodel import Field, SQLModel
 
 from shared_runtime import consumer, processor
 from shared_runtime import database as database_module
@@ -24,21 +24,6 @@ async def database(site: Site) -> AsyncIterator[Database]:
     database = await Database.open(site.database_url, name="tests", max_connections=2)
     yield database
     await database.close(5)
-
-
-@dataclass(frozen=True)
-class Line:
-    page: int
-    number: int
-    text: str
-
-
-class LineRow(SQLModel, table=True):
-    __tablename__ = "line"
-
-    page: int = Field(primary_key=True)
-    number: int = Field(primary_key=True)
-    text: str
 
 
 async def works(database: Database) -> None:
@@ -205,7 +190,7 @@ def test_handlers_end_before_the_transaction_that_waits_for_them() -> None:
 
 async def test_rows_whose_key_has_several_columns_are_written_and_found(database: Database) -> None:
     lines = RowStore(Line, LineRow)
-    first, second, elsewhere = Line(1, 1, "one"), Line(1, 2, "two"), Line(2, 1, "three")
+    first, second, elsewhere = Line(1, "one", 1), Line(1, "two", 2), Line(2, "three", 1)
     async with database.transaction() as connection:
         await connection.execute(
             "CREATE TEMPORARY TABLE line (page integer, number integer, text text, PRIMARY KEY (page, number)) "

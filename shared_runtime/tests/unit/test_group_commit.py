@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from shared_runtime import group_commit
 from shared_runtime.errors import DatabaseUnavailable
 from shared_runtime.group_commit import GroupCommit, PartitionProcessor
+from shared_runtime.messages import MessageProcessor
 from shared_runtime.processor import BatchTooSlow
 from shared_runtime.testing import eventually
 
@@ -40,13 +41,28 @@ class Coming:
 
     def __init__(self) -> None:
         self.has_something = True
-        self.waiting_bytes = 1
+        self.bytes = 1
+        self.looks = 0
         self.was_asked = asyncio.Event()
 
     @property
     def is_coming(self) -> bool:
         self.was_asked.set()
+        self.looks += 1
         return self.has_something
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self.bytes
+
+    async def is_looked_at_again(self) -> None:
+        """Until somebody looked, found it not enough, and looked once more."""
+        before = self.looks
+
+        async def look() -> bool:
+            return self.looks >= before + 2
+
+        await eventually(look)
 
 
 @pytest.fixture
@@ -54,9 +70,13 @@ async def messages() -> Messages:
     return Messages()
 
 
+def group_of(messages: Messages) -> GroupCommit:
+    return GroupCommit(cast("MessageProcessor", messages))
+
+
 @pytest.fixture
 async def group(messages: Messages) -> AsyncIterator[GroupCommit]:
-    group = GroupCommit(messages)  # type: ignore[arg-type]
+    group = group_of(messages)
     task = asyncio.create_task(group.run())
     yield group
     task.cancel()
@@ -212,12 +232,17 @@ async def test_nobody_takes_anything_until_it_can_be_handed_over(group: GroupCom
     messages.may_go_on.clear()
     first = asyncio.create_task(processor(group).process(["a"]))
     await waiting(group, messages, under_way=1, shares=0)
-    turn = asyncio.create_task(processor(group).turn())
-    await asyncio.sleep(0.02)
-    assert not turn.done()
+    was_open = []
+
+    async def take() -> None:
+        await processor(group).turn()
+        was_open.append(group.is_open.is_set())
+
+    turn = asyncio.create_task(take())
     messages.may_go_on.set()
     await soon(first)
     await soon(turn)
+    assert was_open == [True]
 
 
 async def test_who_is_on_its_own_waits_for_no_turn(group: GroupCommit, messages: Messages) -> None:
@@ -242,32 +267,31 @@ async def test_a_rest_ends_when_enough_is_there(group: GroupCommit, monkeypatch:
     one, other = Coming(), Coming()
     group.partitions += [one, other]
     rest = asyncio.create_task(group._rest(60.0))
-    await asyncio.sleep(0.02)
+    await one.is_looked_at_again()
     assert not rest.done()
-    one.waiting_bytes = other.waiting_bytes = group_commit.ENOUGH_BYTES // 2
+    one.bytes = other.bytes = group_commit.ENOUGH_BYTES // 2
     await soon(rest)
 
 
 async def test_what_cannot_go_on_is_not_enough(group: GroupCommit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "MAX_REST_S", 60.0)
     in_trouble = Coming()
-    in_trouble.waiting_bytes, in_trouble.has_something = group_commit.ENOUGH_BYTES, False
+    in_trouble.bytes, in_trouble.has_something = group_commit.ENOUGH_BYTES, False
     group.partitions.append(in_trouble)
     rest = asyncio.create_task(group._rest(60.0))
-    await asyncio.sleep(0.02)
+    await in_trouble.is_looked_at_again()
     assert not rest.done()
     in_trouble.has_something = True
     await soon(rest)
 
 
-async def test_what_was_handed_over_during_a_rest_can_be_enough(messages: Messages) -> None:
-    group = GroupCommit(messages)  # type: ignore[arg-type]
+async def test_what_was_handed_over_can_be_enough(messages: Messages, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = group_of(messages)
     events = group_commit.ENOUGH_BYTES // group_commit.TYPICAL_EVENT_BYTES + 1
-    share = asyncio.create_task(group.commit(["a"] * events))  # type: ignore[list-item]
-    await asyncio.sleep(0)
-    async with asyncio.timeout(5):
-        await group._rest(group_commit.MAX_REST_S)
-    assert group._waiting_bytes >= group_commit.ENOUGH_BYTES
+    share = asyncio.create_task(processor(group).process(["a"] * events))
+    await waiting(group, messages, under_way=0, shares=1)
+    monkeypatch.setattr(group_commit, "MAX_REST_S", 60.0)
+    await soon(asyncio.create_task(group._rest(60.0)))
     share.cancel()
 
 

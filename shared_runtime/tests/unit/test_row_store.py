@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from examples import Line, LineRow
 from sqlalchemy import BigInteger, Column, DateTime, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
@@ -57,21 +58,6 @@ class SeenRow(SQLModel, table=True):
     __table_args__ = {"schema": "archive"}
 
     key: str = Field(primary_key=True)
-
-
-@dataclass(frozen=True)
-class Line:
-    invoice_id: UUID
-    text: str
-    number: int
-
-
-class LineRow(SQLModel, table=True):
-    __tablename__ = "unit_line"
-
-    invoice_id: UUID = Field(primary_key=True)
-    number: int = Field(primary_key=True)
-    text: str = Field(sa_column=Column(Text, nullable=False))
 
 
 @dataclass(frozen=True)
@@ -194,31 +180,31 @@ def test_the_key_is_that_of_the_table() -> None:
     assert RowStore(Invoice, InvoiceRow).key_of(AN_INVOICE) == UUID(int=1)
 
 
-A_LINE = Line(UUID(int=1), "first", 7)
+A_LINE = Line(page=1, text="first", number=7)
 
 
 def test_a_key_may_have_several_columns() -> None:
-    assert RowStore(Line, LineRow).key_of(A_LINE) == (UUID(int=1), 7)
+    assert RowStore(Line, LineRow).key_of(A_LINE) == (1, 7)
 
 
 def test_new_rows_of_such_a_key_are_told_by_all_of_it() -> None:
     (write,) = RowStore(Line, LineRow).writes([A_LINE, replace(A_LINE, number=8)], {})
     assert write.statement == (
-        'INSERT INTO "unit_line" ("invoice_id", "number", "text") '
-        "SELECT * FROM unnest($1::UUID[], $2::INTEGER[], $3::text[]) "
-        'ON CONFLICT ("invoice_id", "number") DO NOTHING'
+        'INSERT INTO "line" ("page", "number", "text") '
+        "SELECT * FROM unnest($1::INTEGER[], $2::INTEGER[], $3::text[]) "
+        'ON CONFLICT ("page", "number") DO NOTHING'
     )
-    assert write.arguments == ([UUID(int=1)] * 2, [7, 8], ["first"] * 2)
+    assert write.arguments == ([1] * 2, [7, 8], ["first"] * 2)
 
 
 def test_known_rows_of_such_a_key_are_told_by_all_of_it() -> None:
-    (write,) = RowStore(Line, LineRow).writes([replace(A_LINE, text="other")], {(UUID(int=1), 7): A_LINE})
+    (write,) = RowStore(Line, LineRow).writes([replace(A_LINE, text="other")], {(1, 7): A_LINE})
     assert write.statement == (
-        'UPDATE "unit_line" AS known SET "text" = changed."text" '
-        'FROM unnest($1::UUID[], $2::INTEGER[], $3::text[]) AS changed ("invoice_id", "number", "text") '
-        'WHERE known."invoice_id" = changed."invoice_id" AND known."number" = changed."number"'
+        'UPDATE "line" AS known SET "text" = changed."text" '
+        'FROM unnest($1::INTEGER[], $2::INTEGER[], $3::text[]) AS changed ("page", "number", "text") '
+        'WHERE known."page" = changed."page" AND known."number" = changed."number"'
     )
-    assert write.arguments == ([UUID(int=1)], [7], ["other"])
+    assert write.arguments == ([1], [7], ["other"])
 
 
 def test_its_rows_cannot_be_due() -> None:

@@ -1,6 +1,7 @@
 """What all services have in common: whatever has arrived is one batch, handled at once and once."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from peers.floor.outbox import Outbox
 from peers.floor.statements import HANDLED, Row
 
 
-class Service:
+class Service(ABC):
     """What handles the events of one subscription, whose queue has the same name."""
 
     name: ClassVar[str]
@@ -26,9 +27,9 @@ class Service:
     def __init__(self, database: asyncpg.Connection, outbox: Outbox) -> None:
         self._database, self._outbox = database, outbox
 
+    @abstractmethod
     async def handle(self, events: Sequence[Any]) -> None:
         """Commit what a batch leads to. Raises IntegrityConstraintViolationError when some of it is known."""
-        raise NotImplementedError
 
     async def unhandled(self, events: Sequence[Any]) -> list[Any]:
         """The events that were not handled before, each once."""
