@@ -1,6 +1,7 @@
 """Puts what the partitions of a subscription have at the same time into one transaction, if that harms nobody."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum
@@ -15,7 +16,9 @@ from shared_runtime.messages import MessageProcessor
 log = structlog.get_logger(__name__)
 
 PATIENCE_S = 0.25
-"""How long the handlers of a common transaction may take together. Whoever is slower has transactions of its own."""
+PATIENCE_PER_EVENT_S = 0.001
+"""How long the handlers of a common transaction may take together: so much, and so much for each event. Whoever is
+slower has transactions of its own. A handler that waits for nothing takes 0.05 ms, on busy processors up to 0.4 ms."""
 APART_S = 10.0
 """How long a partition that is slow, or cannot go on, stays on its own before it is tried with the others again."""
 GATHER_S = 0.01
@@ -132,7 +135,7 @@ class GroupCommit:
         outcome = Outcome.DIVIDED
         try:
             received = [envelope for share in shares for envelope in share.received]
-            await self.messages.process_at_once(received, patience_s=PATIENCE_S)
+            await self.messages.process_at_once(received, patience_s=_patience_s(len(received)))
             outcome = Outcome.COMMITTED
         except DatabaseUnavailable as error:
             for share in shares:
@@ -170,13 +173,12 @@ class PartitionProcessor:
             outcome = await self._group.commit(received)
             if outcome is Outcome.COMMITTED:
                 return
-        began_at_s = clock.time()
-        has_failed = True
+        # What a transaction takes beside its handlers says nothing of the partition: on busy processors it takes long.
+        handlers_took_s = math.inf
         try:
-            await self._messages.process(received)
-            has_failed = False
+            handlers_took_s = await self._messages.process(received)
         finally:
-            if has_failed or clock.time() - began_at_s > PATIENCE_S:
+            if handlers_took_s > _patience_s(len(received)):
                 self._apart_until_s = clock.time() + APART_S
 
     async def process_suspect(self, envelope: Envelope) -> None:
@@ -186,3 +188,7 @@ class PartitionProcessor:
     async def process_undecodable(self, undecodable: Undecodable, reason: DeadLetterReason) -> None:
         """See MessageProcessor.process_undecodable."""
         await self._messages.process_undecodable(undecodable, reason)
+
+
+def _patience_s(events: int) -> float:
+    return PATIENCE_S + events * PATIENCE_PER_EVENT_S

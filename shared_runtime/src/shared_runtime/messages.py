@@ -212,13 +212,17 @@ class MessageProcessor:
         self._crashes: dict[UUID, int] = {}
         """Attempts at the suspects in hand that have not ended, by message: not counting the one of this process."""
 
-    async def process(self, received: Sequence[Envelope]) -> None:
+    async def process(self, received: Sequence[Envelope]) -> float:
         """Return when each event is handled, held for a later attempt, or dead-lettered, and that is committed.
+
+        Returns how many seconds their handlers took together.
 
         Raises DatabaseUnavailable when the database is out of reach, SubscriptionPaused when there are too many dead
         letters. Either way the events can be given again, also those of them that are dealt with already.
         """
-        await self._processor.run_isolating(self._jobs_for(received), self._source, self._refused)
+        jobs = self._jobs_for(received)
+        await self._processor.run_isolating(jobs, self._source, self._refused)
+        return sum(job.took_s for job in jobs)
 
     async def process_at_once(self, received: Sequence[Envelope], *, patience_s: float) -> None:
         """Deal with all of the events in one transaction, or with none of them.

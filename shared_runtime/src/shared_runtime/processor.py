@@ -64,7 +64,7 @@ class Ending(Enum):
 class Job:
     """One message on its way through a transaction, and what came of it."""
 
-    __slots__ = ("attempts", "ending", "envelope", "error", "message", "registration", "result")
+    __slots__ = ("attempts", "ending", "envelope", "error", "message", "registration", "result", "took_s")
 
     def __init__(
         self,
@@ -81,6 +81,8 @@ class Job:
         self.attempts = attempts
         self.ending: Ending | None = None
         self.result: Any = None
+        self.took_s = 0.0
+        """How long its handler took, the last time it ran."""
 
 
 class Source:
@@ -254,9 +256,9 @@ class Processor:
             if job.error is None:
                 began_at_s = clock.time()
                 events += await self._call(job, states, now)
-                took_s = clock.time() - began_at_s
-                if job.error is None and took_s > HANDLER_TIMEOUT_S:
-                    raise HandlerTooSlow(job, took_s)
+                job.took_s = clock.time() - began_at_s
+                if job.error is None and job.took_s > HANDLER_TIMEOUT_S:
+                    raise HandlerTooSlow(job, job.took_s)
             if job.error is not None:
                 job.ending = Ending.REFUSED
                 if source.holds_followers(job.error):

@@ -24,16 +24,20 @@ class Messages:
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
         self.on_process: Callable[[Sequence[str]], None] = lambda received: None
+        self.handlers_take_s = 0.0
+        self.patience_s: list[float] = []
 
     async def process_at_once(self, received: Sequence[str], *, patience_s: float) -> None:
         self.at_once.append(list(received))
+        self.patience_s.append(patience_s)
         await self.may_go_on.wait()
         self.on_process(received)
 
-    async def process(self, received: Sequence[str]) -> None:
+    async def process(self, received: Sequence[str]) -> float:
         self.alone.append(list(received))
         if "bad" in received:
             raise ValueError("bad")
+        return self.handlers_take_s
 
 
 class Coming:
@@ -162,11 +166,34 @@ async def test_an_outage_concerns_all_and_nobody_tries_on_its_own(group: GroupCo
     await soon(asyncio.create_task(processor(group).process(["a"])))
 
 
-async def test_a_slow_partition_stays_on_its_own_for_a_while(
-    group: GroupCommit, messages: Messages, monkeypatch: pytest.MonkeyPatch
+async def test_the_more_events_the_longer_their_handlers_may_take(group: GroupCommit, messages: Messages) -> None:
+    for events in (1, 1000):
+        await processor(group).process(["a"] * events)
+    few_s, many_s = messages.patience_s
+    assert 0.2 < few_s < 0.3
+    assert 1 < many_s < 1.5
+
+
+async def test_who_waits_for_the_database_and_not_for_its_handlers_goes_on_with_the_others(
+    group: GroupCommit, messages: Messages
 ) -> None:
-    # Whatever is tried on its own takes longer than that.
-    monkeypatch.setattr(group_commit, "PATIENCE_S", -1.0)
+    """On busy processors everything takes long. On its own it would take longer, and make the others wait longer."""
+
+    def refuse(received: Sequence[str]) -> None:
+        if "slow" in received:
+            raise BatchTooSlow
+
+    messages.on_process = refuse
+    messages.handlers_take_s = 1.0
+    partition = processor(group)
+    await partition.process(["slow"] * 1000)
+    assert len(messages.alone) == 1
+    await partition.process(["a"])
+    assert messages.at_once[1:] == [["a"]]
+
+
+async def test_a_slow_partition_stays_on_its_own_for_a_while(group: GroupCommit, messages: Messages) -> None:
+    messages.handlers_take_s = 0.3
 
     def refuse(received: Sequence[str]) -> None:
         if "slow" in received:
