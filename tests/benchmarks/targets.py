@@ -20,7 +20,8 @@ its own, counting it, an event with all attributes. The floor handles a batch as
 every batch costs its ways to PostgreSQL (five; eight where drones are searched), a publication with its confirm,
 an acknowledgement and the waking up of all who take part, all the same. This is what latency at low rates consists of,
 the floor's own too, which stands beside the suite's. At half of saturation the processors are taken nearly all the
-time, and what is ready to go on waits for one of them: the last column of the latencies.
+time, and what is ready to go on waits for one of them: the last column of the latencies. The messages of a hot session
+come on top of that.
 """
 OF_PEERS = {"faststream_plain": 8.0, "faststream_outbox": 12.0, "floor": 0.7}
 P99_MS = {"half of saturation": 50.0, "low": 25.0}

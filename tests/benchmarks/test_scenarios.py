@@ -84,6 +84,12 @@ def test_the_partition_of_the_hot_session_stands_out() -> None:
     assert "90, **91**, none, 93" in HOT.section(hot_figures([100] * 10))
 
 
+def test_the_processors_that_were_taken_beside_the_hot_session_are_told() -> None:
+    figures = hot_figures([100] * 10)
+    figures["loads"][BESIDE] |= {"scheduled_per_s": 800.0, "cpu_ms_per_delivery": {"delivery": 2.0, "load": 4.0}}
+    assert "| 1.60 |" in HOT.section(figures)
+
+
 def test_as_many_traces_as_the_sampling_draws_are_right() -> None:
     assert faults(TRACES, 2_000, 0.05) == []
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import time
 from datetime import datetime
 from statistics import fmean
@@ -17,7 +18,7 @@ from measuring.svg import line_chart
 
 from peers.suite import RunningSuite
 from peers.work import SUITE_EVIDENCE, Evidence
-from scenarios.scenario import Figures, Scenario, picture_of, refusals, suite_at_work
+from scenarios.scenario import Figures, Scenario, picture_of, refusals, suite_at_work, suite_cpu_ms
 from shared_contracts.delivery.v1 import DeliveryScheduled
 from shared_contracts.topology import PARTITIONS
 from shared_runtime.partition import partition_of
@@ -54,7 +55,8 @@ whatever the order; at half of it, they should notice nothing.
 ![The share of the others that were scheduled within a time]({picture})
 
 {table}
-Bold: the partition of the hot session. The hot messages were published within {published:.1f} s and handled after
+Bold: the partition of the hot session. Processors: how many the suite and its servers took while that load lasted, of
+{processors}, the load itself and the publisher of the hot messages not counted. The hot messages were published within {published:.1f} s and handled after
 {handled:.1f} s. What is compared is what was scheduled in the first {span} s of each load. The others' rate beside the
 hot session is **{ratio:.1%}** of their rate alone, and may differ by {difference:.0%}: **{verdict}**.
 """
@@ -154,15 +156,17 @@ def section(figures: Figures) -> str:
         handled=figures["hot"]["handled_s"],
         ratio=ratio,
         difference=ALLOWED_DIFFERENCE,
+        processors=os.cpu_count(),
         verdict="kept" if abs(ratio - 1) <= ALLOWED_DIFFERENCE else "not kept",
         table=table(
-            ("the others", f"scheduled per second in {span_s} s", "p50 ms", "p99 ms", "p99 ms by partition"),
+            ("the others", f"scheduled per second in {span_s} s", "p50 ms", "p99 ms", "p99 ms by partition", "processors"),
             (
                 (
                     name,
                     f"{rate_within(one, span_s):,.0f}",
                     *(f"{one['scheduled_ms'][percent]:,.0f}" for percent in ("p50", "p99")),
                     ", ".join(_p99s(one, figures["hot"]["partition"])),
+                    f"{suite_cpu_ms(one) * one['scheduled_per_s'] / 1000:.2f}",
                 )
                 for name, one in loads.items()
             ),
