@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from enum import Enum
+from itertools import islice
 from typing import Protocol
 
 import structlog
@@ -45,14 +45,6 @@ class Partition(Protocol):
         ...
 
 
-class Outcome(Enum):
-    """What became of a share in a common transaction."""
-
-    COMMITTED = "committed"
-    DIVIDED = "divided"
-    """Something was in the way of the transaction: each share is on its own now."""
-
-
 class Share:
     """What one partition hands over."""
 
@@ -60,7 +52,8 @@ class Share:
 
     def __init__(self, received: Sequence[Envelope]) -> None:
         self.received = received
-        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
+        """See GroupCommit.commit."""
 
 
 class GroupCommit:
@@ -78,8 +71,12 @@ class GroupCommit:
         self.is_open = asyncio.Event()
         """Set while partitions are to take what has arrived: not during a transaction and the rest after it."""
 
-    async def commit(self, received: Sequence[Envelope]) -> Outcome:
-        """Hand a share over, and wait for what becomes of it. Raises DatabaseUnavailable."""
+    async def commit(self, received: Sequence[Envelope]) -> float | None:
+        """Hand a share over, and wait until it is committed. Returns how many seconds its handlers took.
+
+        Returns None when something was in the way of the transaction: each of its shares is on its own now. Raises
+        DatabaseUnavailable.
+        """
         share = Share(received)
         self._waiting.append(share)
         self._came.set()
@@ -132,11 +129,11 @@ class GroupCommit:
         return handed_over + sum(partition.waiting_bytes for partition in self.partitions if partition.is_coming)
 
     async def _commit(self, shares: Sequence[Share]) -> None:
-        outcome = Outcome.DIVIDED
+        took_s: Sequence[float | None] = [None] * len(shares)
         try:
             received = [envelope for share in shares for envelope in share.received]
-            await self.messages.process_at_once(received, patience_s=_patience_s(len(received)))
-            outcome = Outcome.COMMITTED
+            each_s = iter(await self.messages.process_at_once(received, patience_s=_patience_s(len(received))))
+            took_s = [sum(islice(each_s, len(share.received))) for share in shares]
         except DatabaseUnavailable as error:
             for share in shares:
                 if not share.outcome.done():
@@ -144,9 +141,9 @@ class GroupCommit:
         except Exception as error:
             # Each share is tried on its own, which tells who is to blame.
             log.info("transaction_divided", shares=len(shares), error=text_of(error))
-        for share in shares:
+        for share, share_took_s in zip(shares, took_s, strict=True):
             if not share.outcome.done():
-                share.outcome.set_result(outcome)
+                share.outcome.set_result(share_took_s)
 
 
 class PartitionProcessor:
@@ -168,18 +165,21 @@ class PartitionProcessor:
 
     async def process(self, received: Sequence[Envelope]) -> None:
         """See MessageProcessor.process."""
-        clock = asyncio.get_running_loop()
-        if not self._is_apart:
-            outcome = await self._group.commit(received)
-            if outcome is Outcome.COMMITTED:
-                return
         # What a transaction takes beside its handlers says nothing of the partition: on busy processors it takes long.
-        handlers_took_s = math.inf
+        took_s = None if self._is_apart else await self._group.commit(received)
+        if took_s is not None:
+            self._judge(took_s, _patience_s(len(received)))
+            return
+        took_s = math.inf
         try:
-            handlers_took_s = await self._messages.process(received)
+            took_s = await self._messages.process(received)
         finally:
-            if handlers_took_s > _patience_s(len(received)):
-                self._apart_until_s = clock.time() + APART_S
+            # When all are too slow together, at least one is by its part of what they may take.
+            self._judge(took_s, _patience_s(len(received), partitions=len(self._group.partitions)))
+
+    def _judge(self, handlers_took_s: float, patience_s: float) -> None:
+        if handlers_took_s > patience_s:
+            self._apart_until_s = asyncio.get_running_loop().time() + APART_S
 
     async def process_suspect(self, envelope: Envelope) -> None:
         """See MessageProcessor.process_suspect."""
@@ -190,5 +190,5 @@ class PartitionProcessor:
         await self._messages.process_undecodable(undecodable, reason)
 
 
-def _patience_s(events: int) -> float:
-    return PATIENCE_S + events * PATIENCE_PER_EVENT_S
+def _patience_s(events: int, *, partitions: int = 1) -> float:
+    return PATIENCE_S / max(1, partitions) + events * PATIENCE_PER_EVENT_S

@@ -1,5 +1,6 @@
 """From the events of a queue to handled, held or dead-lettered ones: nothing is dropped, nothing is handled twice."""
 
+import math
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any, assert_never
@@ -215,7 +216,8 @@ class MessageProcessor:
     async def process(self, received: Sequence[Envelope]) -> float:
         """Return when each event is handled, held for a later attempt, or dead-lettered, and that is committed.
 
-        Returns how many seconds their handlers took together.
+        Returns how many seconds their handlers took together, infinity when the database refused what one of them
+        wanted to save.
 
         Raises DatabaseUnavailable when the database is out of reach, SubscriptionPaused when there are too many dead
         letters. Either way the events can be given again, also those of them that are dealt with already.
@@ -224,13 +226,15 @@ class MessageProcessor:
         await self._processor.run_isolating(jobs, self._source, self._refused)
         return sum(job.took_s for job in jobs)
 
-    async def process_at_once(self, received: Sequence[Envelope], *, patience_s: float) -> None:
-        """Deal with all of the events in one transaction, or with none of them.
+    async def process_at_once(self, received: Sequence[Envelope], *, patience_s: float) -> list[float]:
+        """Deal with all of the events in one transaction, or with none of them. Returns the seconds each handler took.
 
         Raises what `process` raises, BatchTooSlow when their handlers take longer together than `patience_s`, and
         whatever the database refuses.
         """
-        await self._processor.run(self._jobs_for(received), self._source, patience_s=patience_s)
+        jobs = self._jobs_for(received)
+        await self._processor.run(jobs, self._source, patience_s=patience_s)
+        return [job.took_s for job in jobs]
 
     def _jobs_for(self, received: Sequence[Envelope]) -> list[Job]:
         now = utc_now()
@@ -274,6 +278,7 @@ class MessageProcessor:
         if isinstance(error, SubscriptionPaused):
             raise error
         job.error = error
+        job.took_s = math.inf
         await self._processor.run([job], self._source)
 
 

@@ -82,7 +82,7 @@ class Job:
         self.ending: Ending | None = None
         self.result: Any = None
         self.took_s = 0.0
-        """How long its handler took, the last time it ran."""
+        """How long its handler took, the last time it ran; infinity when the database refused it."""
 
 
 class Source:

@@ -153,14 +153,17 @@ async def test_a_batch_that_takes_too_long_is_divided(world: World, monkeypatch:
     await asyncio.gather(*(world.has(session, 1) for session in sessions))
 
 
-async def test_a_partition_with_slow_handlers_stays_on_its_own(world: World) -> None:
+@pytest.mark.parametrize(("how", "count"), [("sleep 0.05", 10), ("sleep 0.4", 1), ("check", 1)])
+async def test_a_partition_with_slow_handlers_or_refused_rows_stays_on_its_own(
+    world: World, how: str, count: int
+) -> None:
     lanes = world.service.subscriber.lanes
     for lane in lanes:
         lane._processor._apart_until_s = 0.0
-    slow, quick = a_session(partition=1), a_session(partition=2)
-    await world.send_batch(*(Entry(session=slow, number=number, how="sleep 0.05") for number in range(10)))
+    in_the_way, quick = a_session(partition=1), a_session(partition=2)
+    await world.send_batch(*(Entry(session=in_the_way, number=number, how=how) for number in range(count)))
     await world.send(Entry(session=quick, number=1))
-    await asyncio.gather(world.has(slow, *range(10)), world.has(quick, 1))
+    await world.has(quick, 1)
 
     async def apart() -> list[str]:
         return [lane.queue for lane in lanes if lane._processor._is_apart]

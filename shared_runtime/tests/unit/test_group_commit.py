@@ -24,27 +24,33 @@ class Messages:
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
         self.on_process: Callable[[Sequence[str]], None] = lambda received: None
-        self.handlers_take_s = 0.0
+        self.handler_takes_s: dict[str, float] = {}
+        self.process_takes_s = 0.0
         self.patience_s: list[float] = []
 
-    async def process_at_once(self, received: Sequence[str], *, patience_s: float) -> None:
+    async def process_at_once(self, received: Sequence[str], *, patience_s: float) -> list[float]:
         self.at_once.append(list(received))
         self.patience_s.append(patience_s)
         await self.may_go_on.wait()
         self.on_process(received)
+        return self._handlers_take_s(received)
 
     async def process(self, received: Sequence[str]) -> float:
         self.alone.append(list(received))
         if "bad" in received:
             raise ValueError("bad")
-        return self.handlers_take_s
+        await asyncio.sleep(self.process_takes_s)
+        return sum(self._handlers_take_s(received))
+
+    def _handlers_take_s(self, received: Sequence[str]) -> list[float]:
+        return [self.handler_takes_s.get(one, 0.0) for one in received]
 
 
 class Coming:
     """A partition that has something to hand over until it is told that it has not."""
 
-    def __init__(self) -> None:
-        self.has_something = True
+    def __init__(self, *, has_something: bool = True) -> None:
+        self.has_something = has_something
         self.bytes = 1
         self.looks = 0
         self.was_asked = asyncio.Event()
@@ -175,25 +181,54 @@ async def test_the_more_events_the_longer_their_handlers_may_take(group: GroupCo
 
 
 async def test_who_waits_for_the_database_and_not_for_its_handlers_goes_on_with_the_others(
-    group: GroupCommit, messages: Messages
+    group: GroupCommit, messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On busy processors everything takes long. On its own it would take longer, and make the others wait longer."""
+    monkeypatch.setattr(group_commit, "PATIENCE_S", 0.02)
 
     def refuse(received: Sequence[str]) -> None:
-        if "slow" in received:
+        if "b" in received:
             raise BatchTooSlow
 
     messages.on_process = refuse
-    messages.handlers_take_s = 1.0
+    messages.process_takes_s = 0.04
     partition = processor(group)
-    await partition.process(["slow"] * 1000)
-    assert len(messages.alone) == 1
+    await partition.process(["b"])
+    assert messages.alone == [["b"]]
     await partition.process(["a"])
-    assert messages.at_once[1:] == [["a"]]
+    assert messages.at_once == [["b"], ["a"]]
+
+
+async def test_when_all_are_too_slow_together_somebody_is_on_its_own(group: GroupCommit, messages: Messages) -> None:
+    """Else they would be divided again and again, with nobody to blame."""
+
+    def refuse(received: Sequence[str]) -> None:
+        if sum(map(messages.handler_takes_s.__getitem__, received)) > 0.25:
+            raise BatchTooSlow
+
+    messages.on_process = refuse
+    messages.handler_takes_s = dict.fromkeys("abcd", 0.1)
+    partitions = [processor(group) for _ in "abcd"]
+    group.partitions += [Coming(has_something=False) for _ in "abcd"]
+    for _ in range(3):
+        await asyncio.gather(*(one.process([name]) for one, name in zip(partitions, "abcd", strict=True)))
+    assert messages.at_once == [["a", "b", "c", "d"]]
+    assert sorted(messages.alone) == sorted([name] for name in "abcd" * 3)
+
+
+async def test_a_handler_that_was_slow_at_the_end_of_a_transaction_is_found_too(
+    group: GroupCommit, messages: Messages
+) -> None:
+    messages.handler_takes_s = {"slow": 0.3}
+    slow, quick = processor(group), processor(group)
+    for _ in range(2):
+        await asyncio.gather(quick.process(["a", "a"]), slow.process(["slow"]))
+    assert messages.at_once == [["a", "a", "slow"], ["a", "a"]]
+    assert messages.alone == [["slow"]]
 
 
 async def test_a_slow_partition_stays_on_its_own_for_a_while(group: GroupCommit, messages: Messages) -> None:
-    messages.handlers_take_s = 0.3
+    messages.handler_takes_s = {"slow": 0.3}
 
     def refuse(received: Sequence[str]) -> None:
         if "slow" in received:
