@@ -14,6 +14,11 @@ def test_free_port_can_be_listened_on() -> None:
         assert not is_free(server.getsockname()[1])
 
 
+def test_servers_that_choose_before_any_of_them_listens_get_different_ports() -> None:
+    ports = [free_port() for _ in range(1000)]
+    assert len(set(ports)) == len(ports)
+
+
 def test_free_port_is_none_that_outgoing_connections_get() -> None:
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     assert all(free_port() < lowest for _ in range(20))
