@@ -18,6 +18,9 @@ SERVER_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 # path of its data goes to a shell as it is (rabbit_disk_monitor of 3.10), which waits for ever behind an apostrophe.
 _OWN_FOLDER = "/proc/self/cwd"
 _NODE_NAME = "local-stack@localhost"
+WAL_BYTES = 32 * 1024 * 1024
+"""What the node writes to its log of quorum queues it keeps in memory, handled or not, until it begins a new log. Its
+own limit of 512 MiB is for machines that serve nothing else."""
 _CALL_TIMEOUT_S = 60.0
 
 
@@ -58,6 +61,7 @@ class NodeFiles:
         lines = [
             f"listeners.tcp.local = {LOOPBACK}:{port}",
             f"load_definitions = {_OWN_FOLDER}/{self.definitions.name}",
+            f"raft.wal_max_size_bytes = {WAL_BYTES}",
             "log.console = true",
             "log.console.level = info",
             "log.console.use_colors = off",

@@ -131,6 +131,10 @@ async def test_login_without_the_password_is_refused(servers: LocalServers, logi
         await aio_pika.connect(f"amqp://{login}@127.0.0.1:{servers.rabbitmq.port}/", timeout=DEADLINE_S)
 
 
+def test_the_log_that_is_kept_in_memory_is_limited(servers: LocalServers) -> None:
+    assert int(servers.rabbitmq.call("element(2, application:get_env(ra, wal_max_size_bytes))")) <= 32 * 2**20
+
+
 def test_guest_does_not_exist(servers: LocalServers) -> None:
     users = "rabbit_auth_backend_internal:list_users()"
     listed = servers.rabbitmq.call(f"[binary_to_list(proplists:get_value(user, User)) || User <- {users}]")

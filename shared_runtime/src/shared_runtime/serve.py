@@ -9,7 +9,7 @@ from types import FrameType
 import uvicorn
 
 STARTUP_FAILED = 3
-GARBAGE_COLLECTION_THRESHOLD = 20_000
+GARBAGE_COLLECTION_THRESHOLD = 100_000
 """Objects made, less those freed, between two looks for cycles."""
 HTTP_SHARE_OF_STOP = 0.25
 """How much of the time for stopping requests may take that are being answered."""
