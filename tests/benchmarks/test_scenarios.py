@@ -11,7 +11,7 @@ from scenarios import SCENARIOS, USUAL
 from scenarios.hot import ALONE, BESIDE, HOT, share_left
 from scenarios.latency import LATENCY
 from scenarios.scenario import Scenario, by_turns, median_of_ratios, refusals, scheduled_per_s, suite_cpu_ms
-from scenarios.size import SIZE
+from scenarios.size import SIZE, turns
 from scenarios.tracing import faults
 
 import report
@@ -188,6 +188,11 @@ SIZES = {
     "10000": {"stored_mib": 100.0, "loads": [a_load(scheduled_per_s=800.0)]},
     "1000000": {"stored_mib": 5_000.0, "loads": [a_load(scheduled_per_s=600.0)]},
 }
+
+
+def test_the_smallest_size_is_measured_before_and_after_the_others() -> None:
+    assert turns([5_000, 10, 100, 10]) == [10, 100, 5_000, 10]
+    assert turns([10]) == [10]
 
 
 def test_the_first_size_is_what_the_others_are_compared_with() -> None:
