@@ -21,6 +21,7 @@ from local_stack.broker_definitions import (
     broker_users,
 )
 from local_stack.ports import is_free
+from local_stack.rabbitmq_node import WAL_BYTES
 from local_stack.servers import LocalServers
 from shared_contracts.message import Topic
 from shared_contracts.topology import PUBLISHERS, SUBSCRIPTIONS
@@ -132,7 +133,9 @@ async def test_login_without_the_password_is_refused(servers: LocalServers, logi
 
 
 def test_the_log_that_is_kept_in_memory_is_limited(servers: LocalServers) -> None:
-    assert int(servers.rabbitmq.call("element(2, application:get_env(ra, wal_max_size_bytes))")) <= 32 * 2**20
+    assert int(servers.rabbitmq.call("element(2, application:get_env(ra, wal_max_size_bytes))")) == WAL_BYTES
+    of_the_image = Path(__file__).parents[2] / "docker" / "rabbitmq.conf"
+    assert f"raft.wal_max_size_bytes = {WAL_BYTES}" in of_the_image.read_text().splitlines()
 
 
 def test_guest_does_not_exist(servers: LocalServers) -> None:

@@ -165,20 +165,21 @@ class PartitionProcessor:
 
     async def process(self, received: Sequence[Envelope]) -> None:
         """See MessageProcessor.process."""
-        # What a transaction takes beside its handlers says nothing of the partition: on busy processors it takes long.
-        took_s = None if self._is_apart else await self._group.commit(received)
-        if took_s is not None:
-            self._judge(took_s, _patience_s(len(received)))
-            return
+        if not self._is_apart:
+            common_took_s = await self._group.commit(received)
+            if common_took_s is not None:
+                self._stay_apart_if(common_took_s > _patience_s(len(received)))
+                return
         took_s = math.inf
         try:
             took_s = await self._messages.process(received)
         finally:
             # When all are too slow together, at least one is by its part of what they may take.
-            self._judge(took_s, _patience_s(len(received), partitions=len(self._group.partitions)))
+            self._stay_apart_if(took_s > _patience_s(len(received), partitions=len(self._group.partitions)))
 
-    def _judge(self, handlers_took_s: float, patience_s: float) -> None:
-        if handlers_took_s > patience_s:
+    def _stay_apart_if(self, is_slow: bool) -> None:
+        # How long the handlers took tells that, and not the whole transaction: on busy processors any takes long.
+        if is_slow:
             self._apart_until_s = asyncio.get_running_loop().time() + APART_S
 
     async def process_suspect(self, envelope: Envelope) -> None:

@@ -25,7 +25,7 @@ class Messages:
         self.may_go_on.set()
         self.on_process: Callable[[Sequence[str]], None] = lambda received: None
         self.handler_takes_s: dict[str, float] = {}
-        self.process_takes_s = 0.0
+        self.on_process_alone: Callable[[], None] = lambda: None
         self.patience_s: list[float] = []
 
     async def process_at_once(self, received: Sequence[str], *, patience_s: float) -> list[float]:
@@ -39,7 +39,7 @@ class Messages:
         self.alone.append(list(received))
         if "bad" in received:
             raise ValueError("bad")
-        await asyncio.sleep(self.process_takes_s)
+        self.on_process_alone()
         return sum(self._handlers_take_s(received))
 
     def _handlers_take_s(self, received: Sequence[str]) -> list[float]:
@@ -184,14 +184,20 @@ async def test_who_waits_for_the_database_and_not_for_its_handlers_goes_on_with_
     group: GroupCommit, messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On busy processors everything takes long. On its own it would take longer, and make the others wait longer."""
-    monkeypatch.setattr(group_commit, "PATIENCE_S", 0.02)
+    loop = asyncio.get_running_loop()
+    clock, passed_s = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: clock() + passed_s)
+
+    def take_long() -> None:
+        nonlocal passed_s
+        passed_s += 5
 
     def refuse(received: Sequence[str]) -> None:
         if "b" in received:
             raise BatchTooSlow
 
     messages.on_process = refuse
-    messages.process_takes_s = 0.04
+    messages.on_process_alone = take_long
     partition = processor(group)
     await partition.process(["b"])
     assert messages.alone == [["b"]]
