@@ -90,21 +90,21 @@ def test_the_processors_that_were_taken_beside_the_hot_session_are_told() -> Non
     assert "| 1.60 |" in HOT.section(figures)
 
 
-def test_as_many_traces_as_the_sampling_draws_are_right() -> None:
-    assert faults(TRACES, 2_000, 0.05) == []
+def test_as_many_traces_as_are_to_begin_are_right() -> None:
+    assert faults(TRACES, at_least=99.5, at_most=100) == []
 
 
-@pytest.mark.parametrize("accepted", [1_000, 4_000])
-def test_too_many_or_too_few_traces_are_wrong(accepted: int) -> None:
-    assert faults(TRACES, accepted, 0.05)
+@pytest.mark.parametrize(("at_least", "at_most"), [(50, 99), (101, 200)])
+def test_too_many_or_too_few_traces_are_wrong(at_least: float, at_most: float) -> None:
+    assert faults(TRACES, at_least=at_least, at_most=at_most)
 
 
 def test_a_trace_without_its_last_step_is_wrong() -> None:
-    assert faults(TRACES | {"requests_whole": 99}, 2_000, 0.05)
+    assert faults(TRACES | {"requests_whole": 99}, at_least=90, at_most=110)
 
 
 def test_no_trace_at_all_is_wrong() -> None:
-    assert faults(dict.fromkeys(TRACES, 0), 2_000, 0.05)
+    assert faults(dict.fromkeys(TRACES, 0), at_least=90, at_most=110)
 
 
 def test_turns_are_reversed_from_round_to_round() -> None:

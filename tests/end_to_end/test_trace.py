@@ -78,7 +78,7 @@ def collector() -> Iterator[Collector]:
 @pytest_asyncio.fixture(scope="module")
 async def traced_stack(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
     folder: Path = tmp_path_factory.mktemp("traced")
-    settings = {"OTLP_ENDPOINT": collector.url, "TRACE_SAMPLE_RATIO": "1"}
+    settings = {"OTLP_ENDPOINT": collector.url, "TRACES_PER_SECOND": "1000"}
     stack = LocalStack(folder, environment=dict.fromkeys(SERVICES, settings))
     await asyncio.to_thread(stack.start)
     try:

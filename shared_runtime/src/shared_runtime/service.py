@@ -46,7 +46,7 @@ class Service:
         self.supervisor = Supervisor()
         self.tracing = Tracing(
             consumer.service,
-            sample_ratio=settings.trace_sample_ratio,
+            traces_per_second=settings.traces_per_second,
             exporter=otlp_exporter(settings.otlp_endpoint),
         )
         self.extra_problems: dict[str, Callable[[], str | None]] = {}

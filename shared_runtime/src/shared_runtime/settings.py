@@ -43,8 +43,9 @@ class ServiceSettings(DatabaseSettings):
     log_format: str = Field(default="json", pattern="^(json|console)$")
     otlp_endpoint: str | None = None
     """Where traces go (OTLP over HTTP). Nowhere when it is not set."""
-    trace_sample_ratio: float = Field(default=0.05, ge=0, le=1)
-    """The share of requests that are traced; a request that comes with a trace context keeps its own decision."""
+    traces_per_second: float = Field(default=10.0, ge=0, allow_inf_nan=False)
+    """How many traces begin here per second at most, of each kind of request or message. A request that comes with a
+    trace context keeps its own decision."""
     dead_letters_per_minute: int = Field(default=60, ge=1)
     """What each subscription of this process may dead-letter. When there would be more, it pauses."""
     inbox_retention_s: float = Field(default=7 * 24 * 3600, gt=0)

@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
@@ -22,11 +23,11 @@ _traceparents = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0
 class Tracing:
     """Starts spans for requests and messages, and hands them to the exporter in the background."""
 
-    def __init__(self, service: str, *, sample_ratio: float, exporter: SpanExporter | None) -> None:
+    def __init__(self, service: str, *, traces_per_second: float, exporter: SpanExporter | None) -> None:
         self._provider = TracerProvider(
             resource=Resource.create({SERVICE_NAME: service}), sampler=ParentBased(ALWAYS_ON)
         )
-        self._sample_ratio = sample_ratio
+        self._limit = TraceLimit(traces_per_second)
         if exporter is not None:
             self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._exports = exporter is not None
@@ -43,7 +44,7 @@ class Tracing:
             parent = None
         if not self._exports or (parent is not None and not is_sampled(parent)):
             return nullcontext(parent)
-        if parent is None and random.random() >= self._sample_ratio:  # noqa: S311 - a sample, not a secret
+        if parent is None and not self._limit.admits(name):
             return nullcontext(_not_sampled())
         return self._recorded(name, parent, kind, attributes())
 
@@ -74,6 +75,27 @@ class Tracing:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await is_done.wait()
+
+
+class TraceLimit:
+    """How many traces may begin: so many per second of each kind, and as many at once after a quiet second."""
+
+    def __init__(self, per_second: float, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._per_second = per_second
+        self._most_at_once = max(1.0, per_second) if per_second else 0.0
+        self._clock_s = clock_s
+        self._left: dict[str, tuple[float, float]] = {}
+        """By kind: how many more might have begun when the last one did, and when that was."""
+
+    def admits(self, kind: str) -> bool:
+        """Whether one more may begin now, which counts as begun then."""
+        now_s = self._clock_s()
+        left, at_s = self._left.get(kind, (self._most_at_once, now_s))
+        left = min(self._most_at_once, left + (now_s - at_s) * self._per_second)
+        if left < 1:
+            return False
+        self._left[kind] = left - 1, now_s
+        return True
 
 
 def _not_sampled() -> str:

@@ -138,7 +138,7 @@ async def test_a_process_whose_collector_does_not_answer_ends_in_time(own_site: 
 
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as collector:
         endpoint = f"http://127.0.0.1:{collector.sockets[0].getsockname()[1]}"
-        process = await own_site.started(STOP_TIMEOUT_S="4", OTLP_ENDPOINT=endpoint, TRACE_SAMPLE_RATIO="1")
+        process = await own_site.started(STOP_TIMEOUT_S="4", OTLP_ENDPOINT=endpoint, TRACES_PER_SECOND="1000")
         async with httpx.AsyncClient(base_url=process.base_url, trust_env=False) as client:
             assert (await client.post(f"/api/v1/journals/{a_session()}", json={"number": 1})).is_success
         began = time.monotonic()

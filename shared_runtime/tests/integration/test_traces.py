@@ -28,7 +28,7 @@ async def traced(site: Site) -> AsyncIterator[tuple[World, InMemorySpanExporter]
     exporter = InMemorySpanExporter()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(service, "otlp_exporter", lambda _endpoint: exporter)
-        async with World.around(site, trace_sample_ratio=0.0) as world:
+        async with World.around(site, traces_per_second=0.0) as world:
             yield world, exporter
 
 

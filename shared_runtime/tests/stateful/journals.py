@@ -125,7 +125,7 @@ class Process:
     def __init__(self, pool: asyncpg.Pool, dead_letters_per_minute: int, clock: Callable[[], float]) -> None:
         self.database = UnreliableDatabase(pool)
         relay = Relay(self.database, "amqp://nowhere", "journal")
-        processor = Processor(consumer, self.database, relay, Tracing("journal", sample_ratio=0, exporter=None))
+        processor = Processor(consumer, self.database, relay, Tracing("journal", traces_per_second=0, exporter=None))
         limit = DeadLetterLimit(ENTRIES.name, dead_letters_per_minute, clock)
         source = SubscriptionSource(processor, ENTRIES, limit)
         self.messages = MessageProcessor(processor, source)

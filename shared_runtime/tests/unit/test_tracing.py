@@ -5,7 +5,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from shared_runtime.tracing import Tracing, is_sampled
+from shared_runtime.tracing import TraceLimit, Tracing, is_sampled
 
 SAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NOT_SAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
@@ -14,9 +14,9 @@ NOT_SAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 class Collector:
     """A tracing whose spans can be looked at."""
 
-    def __init__(self, sample_ratio: float = 1.0) -> None:
+    def __init__(self, traces_per_second: float = 1_000) -> None:
         self.exporter = InMemorySpanExporter()
-        self.tracing = Tracing("service", sample_ratio=sample_ratio, exporter=self.exporter)
+        self.tracing = Tracing("service", traces_per_second=traces_per_second, exporter=self.exporter)
 
     def spans(self) -> tuple[ReadableSpan, ...]:
         self.tracing._provider.force_flush()
@@ -49,31 +49,69 @@ def test_what_is_not_sampled_has_no_span_and_keeps_its_header() -> None:
 
 
 def test_the_decision_not_to_sample_travels_along() -> None:
-    collector = Collector(sample_ratio=0.0)
+    collector = Collector(traces_per_second=0)
     with collector.tracing.span("request", None, SpanKind.SERVER) as traceparent:
         assert traceparent is not None
         assert not is_sampled(traceparent)
     assert collector.spans() == ()
 
 
-def test_the_ratio_is_that_of_the_traces_that_begin_here() -> None:
-    collector = Collector(sample_ratio=0.25)
-    traceparents = set()
-    for _ in range(2_000):
-        with collector.tracing.span("request", None, SpanKind.SERVER) as traceparent:
-            assert traceparent is not None
-            traceparents.add(traceparent)
-            with collector.tracing.span("step", traceparent, SpanKind.INTERNAL):
-                pass
-    assert len(traceparents) == 2_000
-    # Five standard deviations to each side.
-    sampled = sum(map(is_sampled, traceparents))
-    assert 403 < sampled < 597
-    assert len(collector.spans()) == 2 * sampled
+def test_steps_of_a_trace_are_no_traces_of_their_own() -> None:
+    collector = Collector(traces_per_second=1)
+    with collector.tracing.span("request", None, SpanKind.SERVER) as traceparent:
+        for _ in range(3):
+            with collector.tracing.span("request", traceparent, SpanKind.INTERNAL) as step:
+                assert step is not None
+                assert is_sampled(step)
+    assert len(collector.spans()) == 4
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.mark.parametrize(("per_second", "at_once"), [(10, 10), (1, 1), (0.5, 1), (2.5, 2)])
+def test_after_a_quiet_time_a_second_worth_of_traces_may_begin_at_once(per_second: float, at_once: int) -> None:
+    clock = Clock()
+    limit = TraceLimit(per_second, clock)
+    assert [limit.admits("POST") for _ in range(20)].count(True) == at_once
+    clock.now_s += 3_600
+    assert [limit.admits("POST") for _ in range(20)].count(True) == at_once
+
+
+@pytest.mark.parametrize("per_second", [10, 0.5])
+def test_however_many_requests_come_the_traces_are_so_many_per_second(per_second: float) -> None:
+    clock = Clock()
+    limit = TraceLimit(per_second, clock)
+    while limit.admits("POST"):
+        pass
+    admitted = 0
+    for _ in range(100_000):
+        clock.now_s += 0.001
+        admitted += limit.admits("POST")
+    assert admitted == pytest.approx(100 * per_second, abs=1)
+
+
+def test_each_kind_has_its_own() -> None:
+    limit = TraceLimit(1, Clock())
+    assert [limit.admits(kind) for kind in ("GET", "GET", "POST", "GET", "POST")] == [True, False, True, False, False]
+
+
+def test_none_is_none() -> None:
+    clock = Clock()
+    limit = TraceLimit(0, clock)
+    assert not limit.admits("POST")
+    clock.now_s += 1_000_000
+    assert not limit.admits("POST")
 
 
 def test_without_an_exporter_the_header_passes_through() -> None:
-    tracing = Tracing("service", sample_ratio=1.0, exporter=None)
+    tracing = Tracing("service", traces_per_second=1_000, exporter=None)
     with tracing.span("request", SAMPLED, SpanKind.SERVER) as traceparent:
         assert traceparent == SAMPLED
     with tracing.span("request", None, SpanKind.SERVER) as traceparent:
@@ -97,7 +135,7 @@ def test_without_an_exporter_the_header_passes_through() -> None:
 )
 @pytest.mark.parametrize("exports", [True, False])
 def test_a_header_that_is_no_trace_context_counts_as_none(header: str, exports: bool) -> None:
-    tracing = Tracing("service", sample_ratio=1.0, exporter=InMemorySpanExporter() if exports else None)
+    tracing = Tracing("service", traces_per_second=1_000, exporter=InMemorySpanExporter() if exports else None)
     with tracing.span("request", header, SpanKind.SERVER) as traceparent:
         assert (traceparent is not None) is exports
         assert traceparent != header

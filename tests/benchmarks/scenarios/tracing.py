@@ -1,7 +1,7 @@
 """What tracing costs at its default sampling."""
 
 import argparse
-import math
+import time
 
 from measuring.markdown import spread, table
 
@@ -19,16 +19,14 @@ from shared_runtime.settings import ServiceSettings
 
 EXPORT_LIMIT_S = 20.0
 """Spans wait up to five seconds for their export, and a service that is busy with its last work a little longer."""
-SAMPLE_RATIO: float = ServiceSettings.model_fields["trace_sample_ratio"].default
-# Whether a request is traced is drawn: one run in two million is further off than this, by chance.
-STANDARD_DEVIATIONS = 5
+PER_SECOND: float = ServiceSettings.model_fields["traces_per_second"].default
 SECTION = """## Tracing
 
-Saturation with traces exported at the default sampling ({ratio:.0%} of the requests, all their steps) to a collector
-that only takes them, and without an export, by turns, each time on new servers. Median of {rounds} rounds; the ratio is
-the median of each round's own. CPU is that of the whole suite with both servers, without the load and the collector.
-Afterwards the collector has the whole trace, from the POST to ingestion's last step, of as many requests as the
-sampling has to draw: {traced:,} of {requests:,}, in {spans:,} spans.
+Saturation with traces exported at the default sampling ({per_second:g} requests per second, all their steps) to a
+collector that only takes them, and without an export, by turns, each time on new servers. Median of {rounds} rounds;
+the ratio is the median of each round's own. CPU is that of the whole suite with both servers, without the load and the
+collector. Afterwards the collector has the whole trace, from the POST to ingestion's last step, of as many requests as
+were to be traced: {traced:,} of {requests:,}, in {spans:,} spans.
 
 {table}"""
 
@@ -44,23 +42,25 @@ async def measure(options: argparse.Namespace) -> Figures:
 
 async def _measure(options: argparse.Namespace, *, is_traced: bool) -> Figures:
     with suite_at_work(options, is_traced=is_traced) as (running, measurement):
+        began_at_s = time.monotonic()
         warm_per_s = await measurement.warm_up()
         figures = await measurement.measure(warm_per_s, options.seconds)
+        took_s = time.monotonic() - began_at_s
         wrong = await running.verify(measurement.accepted)
         if running.collector is None:
             return {**figures, "wrong": wrong}
         traces = await running.collector.whole_traces(EXPORT_LIMIT_S)
-    wrong += faults(traces, measurement.accepted, SAMPLE_RATIO)
+    loaded_s = figures["requests"] / figures["accepted_per_s"]
+    wrong += faults(traces, at_least=PER_SECOND * loaded_s - 1, at_most=PER_SECOND * (took_s + 1))
     return {**figures, "traces": traces, "accepted": measurement.accepted, "wrong": wrong}
 
 
-def faults(traces: dict[str, int], accepted: int, ratio: float) -> list[str]:
-    """What is wrong with these traces of so many requests, each of which is traced with the probability `ratio`."""
+def faults(traces: dict[str, int], *, at_least: float, at_most: float) -> list[str]:
+    """What is wrong with these traces, of which so many have to begin with a request."""
     begun, whole = traces["requests_begun"], traces["requests_whole"]
     wrong = [] if begun == whole else [f"{begun} traces begin with a request, but only {whole} have its last step"]
-    deviation = math.sqrt(accepted * ratio * (1 - ratio))
-    if abs(begun - accepted * ratio) > STANDARD_DEVIATIONS * deviation:
-        wrong.append(f"{begun} of {accepted} requests were traced, where the sampling is {ratio}")
+    if not at_least <= begun <= at_most:
+        wrong.append(f"{begun} requests were traced, and not {at_least:.0f} to {at_most:.0f}")
     return wrong
 
 
@@ -81,7 +81,7 @@ def section(figures: Figures) -> str:
         )
     )
     return SECTION.format(
-        ratio=SAMPLE_RATIO,
+        per_second=PER_SECOND,
         rounds=len(rounds),
         traced=sum(one["traces"]["requests_whole"] for one in traced),
         requests=sum(one["accepted"] for one in traced),
