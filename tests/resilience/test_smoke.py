@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
+from faultline import namespace
 from faultline.faults import FAULTS
 from faultline.runner import CONTROL
 from faultline.summary import Summary
@@ -51,6 +52,7 @@ Trials = Mapping[str, asyncio.Task[Summary]]
 @pytest.fixture(scope="module")
 async def trials(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trials]:
     """The trials of the tests that were chosen, side by side in processes and namespaces of their own."""
+    namespace.bring_tools()
     names = [item.name for item in request.session.items]
     wanted = [one for one in (*SCENARIOS, CONTROL) if any(name.endswith(f"[{one}]") for name in names)]
     folder = tmp_path_factory.mktemp("resilience")

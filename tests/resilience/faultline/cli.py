@@ -44,6 +44,7 @@ def faultline() -> None:
 @app.command()
 def run(*, seed: int = 1, scenario: Scenarios = MIXED, folder: Folder = FOLDER, is_long: Length = True) -> None:
     """Trials of one seed. The exit status is 0 when they were valid and broke nothing."""
+    namespace.bring_tools()
     namespace.enter()
     names = list(FAULTS) if scenario == "all" else scenario.split(",")
     with _alone_in(folder):
@@ -62,6 +63,7 @@ def long_run(
     output: Path = REPORT,
 ) -> None:
     """`each` trials of every fault and `trials` mixed ones, and the report about them, which grows as they are run."""
+    namespace.bring_tools()
     planned = scenarios_of_the_long_run(trials, each, seed)
     with _alone_in(folder):
         summaries = asyncio.run(_side_by_side(planned, folder, sites, output))

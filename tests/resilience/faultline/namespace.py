@@ -6,12 +6,41 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+import structlog
+
+from local_stack.errors import StackError
+from local_stack.system_packages import can_install, install
+
+log = structlog.get_logger(__name__)
+
 _MARK = "FAULTLINE_NAMESPACE"
+_PACKAGE_OF = {"unshare": "util-linux", "ip": "iproute2", "nft": "nftables"}
 
 
 def is_inside() -> bool:
     """Whether this process is in a namespace that was made for it."""
     return os.environ.get(_MARK) == "1"
+
+
+def bring_tools() -> None:
+    """Install the commands that are missing, where namespaces are allowed. Without them faults are told as impossible.
+
+    To be called once, before processes start that run trials side by side.
+    """
+    missing = [package for command, package in _PACKAGE_OF.items() if shutil.which(command) is None]
+    if not missing or os.geteuid() != 0 or not can_install() or not _may_unshare():
+        return
+    try:
+        install(missing)
+    except StackError as error:
+        log.warning("tools_missing", error=str(error))
+
+
+def _may_unshare() -> bool:
+    """Whether the machine lets us have namespaces; also when that cannot be told yet."""
+    if shutil.which("unshare") is None:
+        return True
+    return subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True, check=False).returncode == 0
 
 
 def obstacle() -> str | None:
