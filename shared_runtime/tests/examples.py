@@ -1,11 +1,11 @@
 """Messages and envelopes for tests."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import msgspec
 from hypothesis import strategies as st
+from msgspec import Struct
 from pydantic import BaseModel
 from sqlalchemy import Column, Text
 from sqlmodel import Field, SQLModel
@@ -25,8 +25,7 @@ class Counted(BaseModel):
     number: int = 0
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """A state whose key has two columns, with another one between them."""
 
     page: int

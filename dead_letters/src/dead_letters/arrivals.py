@@ -1,12 +1,12 @@
 """From an AMQP message of a dead-letter queue to what is stored. Anything can be in there, and all of it is kept."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
 from aio_pika.abc import AbstractIncomingMessage
+from msgspec import Struct
 
 from dead_letters.contents import digest_of
 from dead_letters.domain.dead_letter import (
@@ -41,8 +41,7 @@ COUNT_MAX = 2**31 - 1
 UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """One dead letter of a message."""
 
     failure: Failure
@@ -73,8 +72,7 @@ def read_arrivals(message: AbstractIncomingMessage, subscription: Subscription, 
     return arrivals
 
 
-@dataclass(frozen=True)
-class _Piece:
+class _Piece(Struct, frozen=True):
     """What becomes a dead letter of its own."""
 
     failure_id: UUID

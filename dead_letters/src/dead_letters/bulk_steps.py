@@ -1,11 +1,10 @@
 """One step of a bulk replay."""
 
-from dataclasses import replace
 from uuid import UUID
 
 from dead_letters.domain.audit import Action
 from dead_letters.domain.bulk import BulkItem, BulkReplay, count_item, decide_step
-from dead_letters.domain.dead_letter import DeadLetter, Instruction, Refused
+from dead_letters.domain.dead_letter import DeadLetter, Instruction, Refused, replace
 from dead_letters.domain.states import BulkState, ItemState, State
 from dead_letters.loaders import Progress
 from dead_letters.recording import record_bulk_action, record_replay

@@ -1,15 +1,15 @@
 """What support asks for over HTTP."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from msgspec import Struct
+
 from dead_letters.domain.choice import Choice
 
 
-@dataclass(frozen=True)
-class ReplayDeadLetter:
+class ReplayDeadLetter(Struct, frozen=True):
     """Send it to its subscription again."""
 
     dead_letter_id: UUID
@@ -17,8 +17,7 @@ class ReplayDeadLetter:
     why: str
 
 
-@dataclass(frozen=True)
-class DiscardDeadLetter:
+class DiscardDeadLetter(Struct, frozen=True):
     """It is not wanted any more."""
 
     dead_letter_id: UUID
@@ -26,8 +25,7 @@ class DiscardDeadLetter:
     why: str
 
 
-@dataclass(frozen=True)
-class DiscardMany:
+class DiscardMany(Struct, frozen=True):
     """They are not wanted any more. Those that are not open are left alone."""
 
     dead_letter_ids: tuple[UUID, ...]
@@ -36,8 +34,7 @@ class DiscardMany:
     why: str
 
 
-@dataclass(frozen=True)
-class RestoreDeadLetter:
+class RestoreDeadLetter(Struct, frozen=True):
     """Take a discard back."""
 
     dead_letter_id: UUID
@@ -45,8 +42,7 @@ class RestoreDeadLetter:
     why: str
 
 
-@dataclass(frozen=True)
-class ReopenDeadLetter:
+class ReopenDeadLetter(Struct, frozen=True):
     """Wait no longer for the answer to its replay."""
 
     dead_letter_id: UUID
@@ -54,8 +50,7 @@ class ReopenDeadLetter:
     why: str
 
 
-@dataclass(frozen=True)
-class EditDeadLetter:
+class EditDeadLetter(Struct, frozen=True):
     """Mend it. What is None stays as it is, and so does `expires_at` unless `is_expiry_set`."""
 
     dead_letter_id: UUID
@@ -68,8 +63,7 @@ class EditDeadLetter:
     is_expiry_set: bool
 
 
-@dataclass(frozen=True)
-class StartBulkReplay:
+class StartBulkReplay(Struct, frozen=True):
     """Replay what the choice finds."""
 
     bulk_replay_id: UUID
@@ -89,8 +83,7 @@ class Wish(StrEnum):
     CANCEL = "cancel"
 
 
-@dataclass(frozen=True)
-class SteerBulkReplay:
+class SteerBulkReplay(Struct, frozen=True):
     """Pause it, let it go on, or end it."""
 
     bulk_replay_id: UUID

@@ -2,15 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
 
 from shared_runtime.envelope import Envelope, Incoming, Undecodable, decode
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(Struct, frozen=True):
     """The current body of a dead letter, and the headers that the message came with."""
 
     key: UUID

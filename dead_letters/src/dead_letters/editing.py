@@ -1,11 +1,10 @@
 """What a mended dead letter has to be."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from dead_letters.commands import EditDeadLetter
 from dead_letters.contents import Content, digest_of
-from dead_letters.domain.dead_letter import DeadLetter, Version, version_id_of
+from dead_letters.domain.dead_letter import DeadLetter, Version, replace, version_id_of
 from dead_letters.domain.limits import BODY_BYTES_MAX
 from dead_letters.domain.states import Form
 from shared_runtime import Problem

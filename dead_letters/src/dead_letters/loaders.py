@@ -1,11 +1,11 @@
 """What handlers need beyond rows by their key."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 
 from dead_letters.contents import Content
 from dead_letters.domain.bulk import STEP_MAX, BulkReplay, Counts, decide_step
@@ -53,8 +53,7 @@ WHERE bytes_before < $3 ORDER BY position
 """
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """The events of what was no event that have a dead letter of their own."""
 
     key: UUID
@@ -62,8 +61,7 @@ class Taken:
     message_ids: frozenset[UUID]
 
 
-@dataclass(frozen=True)
-class UnansweredItems:
+class UnansweredItems(Struct, frozen=True):
     """The items of bulk replays that wait for an answer to a dead letter's replay."""
 
     key: UUID
@@ -71,8 +69,7 @@ class UnansweredItems:
     bulk_item_ids: frozenset[UUID]
 
 
-@dataclass(frozen=True)
-class AtWork:
+class AtWork(Struct, frozen=True):
     """The bulk replays that this process looks after in this step."""
 
     key: str
@@ -82,8 +79,7 @@ class AtWork:
 AT_WORK = "bulk replays at work"
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a bulk replay is, and its next items in their order."""
 
     key: UUID

@@ -2,11 +2,11 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Text, cast, func, literal, true, tuple_
 from sqlalchemy import literal_column as raw
 from sqlalchemy import select as select_columns
@@ -32,8 +32,7 @@ from shared_runtime import Problem
 NEWEST_FIRST = (col(DeadLetterRow.last_failed_at).desc(), col(DeadLetterRow.dead_letter_id).desc())
 
 
-@dataclass(frozen=True)
-class GroupFacts:
+class GroupFacts(Struct, frozen=True):
     """One group, and the dead letter of it that failed last."""
 
     example: DeadLetterRow
@@ -44,8 +43,7 @@ class GroupFacts:
     last_failed_at: datetime
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(Struct, frozen=True):
     """How far somebody has followed the changes: the transaction, and the dead letter in it."""
 
     transaction: int

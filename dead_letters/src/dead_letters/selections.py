@@ -1,11 +1,11 @@
 """Choices as SQL, and the frozen set of a bulk replay."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 from sqlalchemy import ARRAY, ColumnElement, Executable, Integer, Text, Uuid, any_, func, insert, literal, null, select
 from sqlalchemy import literal_column as raw
 from sqlalchemy.dialects.postgresql import asyncpg as postgresql
@@ -21,16 +21,14 @@ from shared_runtime.writes import Write
 FAILURE_TEXT: ColumnElement[str] = raw("failure_text", Text)
 
 
-@dataclass(frozen=True)
-class FrozenSet:
+class FrozenSet(Struct, frozen=True):
     """The items of a bulk replay that begins: what the choice finds in this transaction, the oldest failure first."""
 
     bulk_replay_id: UUID
     choice: Choice
 
 
-@dataclass(frozen=True)
-class Selected:
+class Selected(Struct, frozen=True):
     """How many dead letters a choice finds."""
 
     key: UUID

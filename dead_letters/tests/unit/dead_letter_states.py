@@ -1,9 +1,10 @@
 """States as the rules get them."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from dead_letters.domain.bulk import BulkReplay, begin_bulk_replay
 from dead_letters.domain.dead_letter import DeadLetter, Failure, Instruction, Origin, dead_letter_id_of, decide_arrival

@@ -1,7 +1,6 @@
 """What may be done with a dead letter, and what an arrival or an answer makes of it."""
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -9,6 +8,7 @@ import pytest
 from dead_letter_states import NOW, SAM, a_failure, a_letter, an_origin
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dead_letters.domain.audit import facts_of
 from dead_letters.domain.dead_letter import (

@@ -1,15 +1,15 @@
 """What a caller can ask over HTTP that changes something."""
 
-from dataclasses import dataclass
 from uuid import UUID
+
+from msgspec import Struct
 
 from shared_contracts.delivery.v1 import NotificationChannel
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location
 from shared_contracts.fleet.v1 import DroneTelemetryReported
 
 
-@dataclass(frozen=True)
-class Viewer:
+class Viewer(Struct, frozen=True):
     """Who is asking: an owner, who sees what is theirs, or somebody of the fleet, who sees everything."""
 
     subject: str
@@ -19,8 +19,7 @@ class Viewer:
         return self.is_fleet or owner_id == self.subject
 
 
-@dataclass(frozen=True)
-class ConfirmHandover:
+class ConfirmHandover(Struct, frozen=True):
     """The recipient confirms that the package was handed over."""
 
     viewer: Viewer
@@ -30,8 +29,7 @@ class ConfirmHandover:
     reference: str | None
 
 
-@dataclass(frozen=True)
-class AskToBeNotified:
+class AskToBeNotified(Struct, frozen=True):
     """The owner wants to be told when the delivery enters one of these stages."""
 
     viewer: Viewer
@@ -41,8 +39,7 @@ class AskToBeNotified:
     stages: tuple[DeliveryStage, ...]
 
 
-@dataclass(frozen=True)
-class StopNotifying:
+class StopNotifying(Struct, frozen=True):
     """The owner does not want to be told any more."""
 
     viewer: Viewer
@@ -50,8 +47,7 @@ class StopNotifying:
     request_id: UUID
 
 
-@dataclass(frozen=True)
-class ReportTelemetry:
+class ReportTelemetry(Struct, frozen=True):
     """Drones that do not speak to the broker report over HTTP."""
 
     reports: tuple[DroneTelemetryReported, ...]

@@ -1,11 +1,11 @@
 """Who wants to be told of which deliveries, for a whole batch of messages with one statement."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 
 from delivery.domain.notifying import NotifyMeRequest
 from delivery.tables import NOTIFY_ME_REQUESTS
@@ -18,8 +18,7 @@ class AboutDelivery(Protocol):
     def delivery_id(self) -> UUID | None: ...
 
 
-@dataclass(frozen=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """The standing notify-me requests for a delivery, the oldest first."""
 
     key: UUID

@@ -1,10 +1,10 @@
 """What the API reads, page by page. Pages follow a key, so that rows which come or go do not shift them."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from msgspec import Struct
 from sqlalchemy import func, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -19,8 +19,7 @@ class InvalidCursor(ValueError):
     """The cursor is none that this service gave out."""
 
 
-@dataclass(frozen=True)
-class DeliveryFilter:
+class DeliveryFilter(Struct, frozen=True):
     """Which deliveries are asked for. What is None does not restrict."""
 
     owner_id: str | None = None
@@ -28,8 +27,7 @@ class DeliveryFilter:
     drone_id: UUID | None = None
 
 
-@dataclass(frozen=True)
-class DeliveryPage:
+class DeliveryPage(Struct, frozen=True):
     deliveries: list[Delivery]
     next: str | None
 

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -12,8 +13,7 @@ from delivery.queries import from_cursor, to_cursor
 from shared_contracts.domain_types import DeliveryStage
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(Struct, frozen=True):
     """The deliveries first heard of from `since` to before `until`, of one owner or, when that is None, of all."""
 
     owner_id: str | None
@@ -21,8 +21,7 @@ class Span:
     until: datetime
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """How a group of deliveries stands."""
 
     stages: dict[DeliveryStage, int]
@@ -37,8 +36,7 @@ class Tally:
         return completed / (completed + self.late) if completed + self.late else None
 
 
-@dataclass(frozen=True)
-class MonthTally:
+class MonthTally(Struct, frozen=True):
     owner_id: str
     month: str
     tally: Tally
@@ -76,7 +74,7 @@ _MONTHS = f"""
 async def total(session: AsyncSession, span: Span) -> Tally:
     """All deliveries of the span together."""
     connection = await session.connection()
-    rows = (await connection.execute(text(_TOTAL), vars(span))).all()
+    rows = (await connection.execute(text(_TOTAL), asdict(span))).all()
     return Tally(
         stages=_stages({row.stage: int(row.deliveries) for row in rows}),
         distance_flown_m=sum(row.distance_flown_m for row in rows),
@@ -90,7 +88,7 @@ async def months(
     """The same by month (UTC) and owner: a page, and the cursor of the next one. Raises InvalidCursor."""
     after_month, after_owner = from_cursor(cursor) if cursor is not None else ("", "")
     connection = await session.connection()
-    values = vars(span) | {"after_month": after_month, "after_owner": after_owner, "limit": limit + 1}
+    values = asdict(span) | {"after_month": after_month, "after_owner": after_owner, "limit": limit + 1}
     rows = (await connection.execute(text(_MONTHS), values)).all()
     page = [
         MonthTally(

@@ -1,6 +1,5 @@
 """The rows of this service's database. `migrations/` creates the tables; a test holds the two together."""
 
-from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -92,7 +91,7 @@ class DeliveryRow(SQLModel, table=True):
     @property
     def state(self) -> Delivery:
         """The row as the domain knows it."""
-        return Delivery(**{field.name: getattr(self, field.name) for field in fields(Delivery)})
+        return Delivery(**{name: getattr(self, name) for name in Delivery.__struct_fields__})
 
 
 class TrackingEventRow(SQLModel, table=True):

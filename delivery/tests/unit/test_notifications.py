@@ -13,6 +13,7 @@ from delivery_stories import (
     scheduled,
     story_of,
 )
+from msgspec.structs import replace
 
 from delivery.domain.delivery import Outcome
 from delivery.domain.flying import decide_telemetry
@@ -54,7 +55,7 @@ def test_one_notification_per_stage_asked_for() -> None:
 def test_none_when_the_stage_was_not_asked_for_or_the_wish_withdrawn() -> None:
     assert decide_notifications(everything_at_once(), [wish(DeliveryStage.FAILED)]) == []
     withdrawn = wish(DeliveryStage.COMPLETED)
-    withdrawn = NotifyMeRequest(**(vars(withdrawn) | {"withdrawn_at": NOON}))
+    withdrawn = replace(withdrawn, withdrawn_at=NOON)
     assert decide_notifications(everything_at_once(), [withdrawn]) == []
 
 

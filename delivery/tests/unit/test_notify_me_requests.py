@@ -1,4 +1,5 @@
 from delivery_stories import ANNA, DELIVERY_ID, NOON, cancelled, completed, failed, scheduled
+from msgspec.structs import replace
 
 from delivery.domain.notifying import (
     MAX_REQUESTS_PER_DELIVERY,
@@ -22,7 +23,7 @@ WISH = NotifyMeRequest(
 
 
 def test_the_wish_stands_when_it_is_new_or_was_withdrawn() -> None:
-    withdrawn = NotifyMeRequest(**(vars(WISH) | {"withdrawn_at": NOON}))
+    withdrawn = replace(WISH, withdrawn_at=NOON)
     for earlier in (None, withdrawn):
         assert decide_notify_me_request(scheduled().delivery, WISH, earlier, 0) == WISH
 

@@ -1,14 +1,14 @@
 """What the fleet's staff asks for over HTTP."""
 
-from dataclasses import dataclass
 from uuid import UUID
+
+from msgspec import Struct
 
 from drone_scheduler.domain.fleet import Drone, DroneDesign, Observation
 from shared_contracts.domain_types import Location
 
 
-@dataclass(frozen=True)
-class RegisterDrone:
+class RegisterDrone(Struct, frozen=True):
     """Take a drone into the fleet, or change the design of one that is in it."""
 
     drone_id: UUID
@@ -17,30 +17,26 @@ class RegisterDrone:
     battery_percent: float
 
 
-@dataclass(frozen=True)
-class CorrectDrone:
+class CorrectDrone(Struct, frozen=True):
     """Say where a drone is, or how much charge it has."""
 
     drone_id: UUID
     observation: Observation
 
 
-@dataclass(frozen=True)
-class GroundDrone:
+class GroundDrone(Struct, frozen=True):
     """Take a drone out of service."""
 
     drone_id: UUID
 
 
-@dataclass(frozen=True)
-class UngroundDrone:
+class UngroundDrone(Struct, frozen=True):
     """Put a drone into service again."""
 
     drone_id: UUID
 
 
-@dataclass(frozen=True)
-class Registration:
+class Registration(Struct, frozen=True):
     """The answer to RegisterDrone."""
 
     drone: Drone

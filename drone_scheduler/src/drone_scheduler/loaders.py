@@ -7,10 +7,11 @@ line, where the periodic search finds them.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import assert_never
+from typing import ClassVar, assert_never
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 
 from drone_scheduler import queries
 from drone_scheduler.commands import CorrectDrone, GroundDrone, RegisterDrone, UngroundDrone
@@ -53,8 +54,7 @@ Place = tuple[bool, datetime, UUID]
 """A place in line: behind the expedited ones, since when, and the delivery."""
 
 
-@dataclass(frozen=True)
-class Prospect:
+class Prospect(Struct, frozen=True):
     """What the fleet has for a requested delivery."""
 
     key: UUID
@@ -64,8 +64,7 @@ class Prospect:
     """The drone that is set aside for it, None when none is free."""
 
 
-@dataclass(frozen=True)
-class Successor:
+class Successor(Struct, frozen=True):
     """Who is next in line for the drone that a message sets free."""
 
     key: UUID
@@ -73,13 +72,12 @@ class Successor:
     delivery_id: UUID | None
 
 
-@dataclass(frozen=True)
-class Matches:
+class Matches(Struct, frozen=True):
     """Deliveries in line, and the free drones that are set aside for them."""
 
     pairs: tuple[tuple[UUID, UUID], ...]
     """Delivery and drone, in the order of the line."""
-    key: str = "matches"
+    key: ClassVar[str] = "matches"
 
 
 @dataclass

@@ -3,14 +3,14 @@
 # Nothing but the names of the states' fields is put into the statements.
 # ruff: noqa: S608
 
-from dataclasses import fields
+from msgspec import Struct
 
 from drone_scheduler.domain.bookings import Booking
 from drone_scheduler.domain.fleet import Drone
 
 
-def _columns(state: type, alias: str) -> str:
-    return ", ".join(f"{alias}.{field.name}" for field in fields(state))
+def _columns(state: type[Struct], alias: str) -> str:
+    return ", ".join(f"{alias}.{name}" for name in state.__struct_fields__)
 
 
 _BOOKING = _columns(Booking, "b")

@@ -2,13 +2,13 @@
 
 import random
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from drone_scheduler import queries
 from drone_scheduler.domain.bookings import Booking, BookingStatus, waiting_for

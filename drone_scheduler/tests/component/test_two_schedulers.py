@@ -5,12 +5,13 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest_asyncio
+from msgspec.structs import replace
 
 from drone_scheduler.consumers import consumer
 from drone_scheduler.domain.bookings import BookingStatus, waiting_for

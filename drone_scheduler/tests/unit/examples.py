@@ -1,9 +1,10 @@
 """A town, its drones and deliveries, told with few words: what the tests vary is what they name."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from drone_scheduler.domain.bookings import Booking, BookingStatus, waiting_for
 from drone_scheduler.domain.decisions import Decision

@@ -1,9 +1,9 @@
 """Drones join the fleet, report where they are, charge, are taken out of service and put back."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from drone_scheduler.domain.bookings import Booking, BookingStatus
 from drone_scheduler.domain.decisions import NOTHING, Decision, decide_grounding

@@ -6,13 +6,14 @@ What was found may be out of date when it is used, so now and then the test come
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from drone_scheduler.domain.bookings import Booking, BookingStatus
 from drone_scheduler.domain.decisions import (

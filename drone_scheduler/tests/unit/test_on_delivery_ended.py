@@ -1,9 +1,9 @@
 """A delivery is completed, cancelled or failed: its drone is released and goes to the next in line."""
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace
 
 from drone_scheduler.domain.bookings import Booking, BookingStatus
 from drone_scheduler.domain.decisions import NOTHING, Decision, DeliveryEnded, decide_end

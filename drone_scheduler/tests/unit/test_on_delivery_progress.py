@@ -1,8 +1,7 @@
 """A delivery's drone leaves, or its times change."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from drone_scheduler.domain.bookings import BookingStatus
 from drone_scheduler.domain.decisions import NOTHING, Decision, decide_departure, decide_reschedule

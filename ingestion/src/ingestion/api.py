@@ -2,12 +2,12 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from dataclasses import fields
 from typing import Annotated, Any, TypeVar, assert_never
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from msgspec import Struct
 from sqlmodel import SQLModel, col, select
 
 from ingestion.domain import limits
@@ -35,7 +35,7 @@ router = APIRouter(prefix=STATUS_PATH, tags=["delivery requests"])
 intake = APIRouter(prefix=STATUS_PATH, tags=["delivery requests"], route_class=DirectRoute)
 routers = [intake, router]
 
-State = TypeVar("State")
+State = TypeVar("State", bound=Struct)
 
 JSON = "application/json"
 RETRY_AFTER = {"Retry-After": str(limits.POLL_AFTER_S)}
@@ -185,7 +185,7 @@ def status_of(
 
 
 def _state_of(state: type[State], row: SQLModel) -> State:
-    return state(**{field.name: getattr(row, field.name) for field in fields(state)})  # type: ignore[arg-type]
+    return state(**{name: getattr(row, name) for name in state.__struct_fields__})
 
 
 def _cursor_at(delivery_id: UUID) -> str:

@@ -1,9 +1,10 @@
 """One delivery, told with few words: what the tests vary is what they name."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from ingestion.domain.commands import (
     Accepted,

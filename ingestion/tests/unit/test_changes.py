@@ -1,8 +1,7 @@
 """PATCH and DELETE: what the owner may still change, and what is asked for once only."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from ingestion.domain import limits
 from ingestion.domain.commands import Idempotency, RefusalKind, decide_cancellation, decide_rescheduling

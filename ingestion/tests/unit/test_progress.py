@@ -1,13 +1,13 @@
 """Delivery-events: what they do to the status, in whatever order they come."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import reduce
 from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ingestion.domain import limits
 from ingestion.domain.progress import (

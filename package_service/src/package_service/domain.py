@@ -1,13 +1,21 @@
 """The rules of packages: what may be shipped, and what becomes of a package. No I/O; the time is passed in."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from uuid import UUID
+
+from msgspec import Struct
 
 from shared_contracts.domain_types import ConfirmationType, PackageDescription, PackageSize
 from shared_contracts.ingestion.v1 import DeliveryRequested
 from shared_contracts.package_service.v1 import PackageReady, PackageRejected, PackageRejectionReason, PackageWithdrawn
+
+if TYPE_CHECKING:
+    # mypy checks names and types of the changes, which msgspec's own signature leaves open.
+    from dataclasses import replace as replace
+else:
+    from msgspec.structs import replace
 
 WEIGHT_LIMIT_KG = {PackageSize.SMALL: 2.0, PackageSize.MEDIUM: 5.0, PackageSize.LARGE: 15.0}
 """The heaviest package of each size."""
@@ -32,8 +40,7 @@ class PackageStatus(StrEnum):
     DELIVERED = "Delivered"
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(Struct, frozen=True):
     """The package of one delivery. A tombstone has no description."""
 
     package_id: UUID
@@ -48,8 +55,7 @@ class Package:
     updated_at: datetime
 
 
-@dataclass(frozen=True)
-class Objection:
+class Objection(Struct, frozen=True):
     """Why a package cannot be shipped."""
 
     reason: PackageRejectionReason

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from package_examples import a_request
 
 from package_service.domain import (
@@ -26,7 +27,7 @@ NOW = utc_now()
 
 def a_package(status: PackageStatus = PackageStatus.READY):
     package, _ = decide_package(None, a_request(), NOW)
-    return package.__class__(**{**package.__dict__, "status": status})
+    return replace(package, status=status)
 
 
 @pytest.mark.parametrize("size", PackageSize)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import asyncpg
 import structlog
+from msgspec import Struct
 
 from shared_runtime.consumer import DueColumn, Periodic, Tick
 from shared_runtime.envelope import utc_now
@@ -23,7 +24,7 @@ AFTER_FAILURE_S = 60.0
 class DueSource(Source):
     """Due rows, locked and looked at again, because another process may have been quicker."""
 
-    def __init__(self, due: DueColumn, store: RowStore[object], keys: list[Key], processor: Processor) -> None:
+    def __init__(self, due: DueColumn, store: RowStore[Struct], keys: list[Key], processor: Processor) -> None:
         self.name = f"due:{due.state.__name__}"
         self._due = due
         self._store = store

@@ -1,12 +1,12 @@
 """Loading and saving the states of a whole batch with one statement each."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import fields
 from enum import Enum
 from operator import attrgetter, is_
 from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
 import asyncpg
+from msgspec import Struct
 from sqlalchemy import Column, String, Table, TypeDecorator
 from sqlalchemy import Enum as EnumType
 from sqlalchemy.dialects import postgresql
@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 from shared_runtime.writes import Write, execute
 
 Key = Hashable
-S = TypeVar("S")
+S = TypeVar("S", bound=Struct)
 
 MAX_STATEMENTS = 24
 """Different sets of columns that are written on their own, each a prepared statement. Beyond, all are written."""
@@ -40,17 +40,19 @@ class Store(Protocol[S]):
 
 
 class RowStore(Generic[S]):
-    """A frozen dataclass per row of a table, its fields named as the columns.
+    """A frozen `msgspec.Struct` per row of a table, its fields named as the columns.
 
     The key is the table's primary key: the value of its column, or a tuple when there are several. Columns that the
-    dataclass does not have are left to the database (generated columns, defaults), and so are new rows' columns that
-    are None.
+    state does not have are left to the database (generated columns, defaults), and so are new rows' columns that
+    are None. Raises TypeError when the state is none that stays as it is.
     """
 
     def __init__(self, state: type[S], row: type[SQLModel]) -> None:
+        if not issubclass(state, Struct) or not state.__struct_config__.frozen:
+            raise TypeError(f"{state.__name__} is no frozen msgspec.Struct")
         self.state = state
         self.table: Table = row.__table__  # type: ignore[attr-defined]
-        names = [field.name for field in fields(state)]  # type: ignore[arg-type]
+        names = list(state.__struct_fields__)
         columns = [self.table.c[name] for name in names]
         self.key_columns = tuple(str(column.name) for column in self.table.primary_key.columns)
         self._values: Callable[[S], tuple[Any, ...]] = attrgetter(*names) if len(names) > 1 else _single(names[0])
@@ -84,7 +86,7 @@ class RowStore(Generic[S]):
         return [self.from_record(record) for record in records]
 
     def from_record(self, record: Iterable[Any]) -> S:
-        """The state of a record whose values are in the order of the dataclass's fields."""
+        """The state of a record whose values are in the order of the state's fields."""
         values = list(record)
         for position, enum in self._enums:
             if values[position] is not None:

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from examples import Line, LineRow
+from msgspec.structs import replace
 from sites import Site
 
 from shared_runtime import consumer, processor

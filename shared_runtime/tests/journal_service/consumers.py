@@ -4,10 +4,10 @@ import asyncio
 import os
 import time
 from collections import Counter
-from dataclasses import replace
 from typing import NoReturn
 
 import asyncpg
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from journal_service.domain import Journal, Page

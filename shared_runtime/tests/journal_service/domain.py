@@ -1,12 +1,12 @@
 """What it keeps."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Journal:
+
+class Journal(Struct, frozen=True):
     session: str
     numbers: str = ""
     """In the order in which they were handled, each with a comma after it."""
@@ -14,8 +14,7 @@ class Journal:
     when_due: str = ""
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Struct, frozen=True):
     page_id: UUID
     title: str | None
     size: int = 0

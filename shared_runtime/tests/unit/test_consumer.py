@@ -1,10 +1,10 @@
 """What a service forgets is noticed when it starts, not when the first message comes."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from examples import Counted
+from msgspec import Struct
 from sqlmodel import Field, SQLModel
 
 from shared_runtime.consumer import Consumer, KeyedLoad, loaded_by
@@ -12,8 +12,7 @@ from shared_runtime.store import RowStore
 from shared_runtime.unit_of_work import UnitOfWork
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(Struct, frozen=True):
     session_id: str
 
 
@@ -23,8 +22,7 @@ class TallyRow(SQLModel, table=True):
     session_id: str = Field(primary_key=True)
 
 
-@dataclass(frozen=True)
-class Subscription:
+class Subscription(Struct, frozen=True):
     name: str = "tests.counted"
     topic: str = "delivery-events"
     messages: tuple[type[Any], ...] = (Counted,)

@@ -1,6 +1,6 @@
-"""The statements that a RowStore makes from a dataclass and a table."""
+"""The statements that a RowStore makes from a state and a table."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import combinations
@@ -10,6 +10,8 @@ from uuid import UUID
 
 import pytest
 from examples import Line, LineRow
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import BigInteger, Column, DateTime, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
@@ -24,8 +26,7 @@ class Stage(StrEnum):
     PAID = "Paid"
 
 
-@dataclass(frozen=True)
-class Invoice:
+class Invoice(Struct, frozen=True):
     invoice_id: UUID
     stage: Stage
     former_stage: Stage | None
@@ -48,8 +49,7 @@ class InvoiceRow(SQLModel, table=True):
     created_at: datetime = Field(sa_column=Column(DateTime(timezone=True), server_default="now()"))
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     key: str
 
 
@@ -60,10 +60,18 @@ class SeenRow(SQLModel, table=True):
     key: str = Field(primary_key=True)
 
 
-@dataclass(frozen=True)
-class Misfit:
+class Misfit(Struct, frozen=True):
     invoice_id: UUID
     colour: str
+
+
+class Changeable(Struct):
+    key: str
+
+
+@dataclass(frozen=True)
+class AsDataclass:
+    key: str
 
 
 class Connection:
@@ -174,6 +182,13 @@ def test_enums_come_back_as_enums_and_nothing_as_none() -> None:
 def test_a_field_without_a_column_is_noticed_at_once() -> None:
     with pytest.raises(KeyError, match="colour"):
         RowStore(Misfit, InvoiceRow)
+
+
+def test_a_state_that_could_be_changed_in_place_is_refused() -> None:
+    with pytest.raises(TypeError, match="Changeable is no frozen"):
+        RowStore(Changeable, SeenRow)
+    with pytest.raises(TypeError, match="AsDataclass is no frozen"):
+        RowStore(AsDataclass, SeenRow)  # type: ignore[type-var]
 
 
 def test_the_key_is_that_of_the_table() -> None:

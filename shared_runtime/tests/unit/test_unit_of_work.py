@@ -1,10 +1,11 @@
 """What a handler puts and publishes counts when it returns, and not before."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pytest
 from examples import MOMENT, Counted, an_envelope
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared_runtime.envelope import MAX_DATA_BYTES, Envelope
 from shared_runtime.errors import NotLoaded
@@ -12,14 +13,12 @@ from shared_runtime.outbox import routed
 from shared_runtime.unit_of_work import Publication, States, UnitOfWork
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(Struct, frozen=True):
     owner: str
     cents: int = 0
 
 
-@dataclass(frozen=True)
-class Stranger:
+class Stranger(Struct, frozen=True):
     name: str
 
 

@@ -6,9 +6,10 @@ equivalent is written.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import astuple
 
 from delivery.domain.notifying import NotifyMeRequest
 from drone_scheduler import queries
@@ -47,10 +48,6 @@ class Connection:
         return [row for _, row in sorted(self.tables[state].items())]
 
 
-def _record(state: Any) -> list[Any]:
-    return [getattr(state, field.name) for field in fields(state)]
-
-
 def _nothing(_: Connection, __: Sequence[Any]) -> list[Sequence[Any]]:
     return []
 
@@ -86,7 +83,7 @@ def _lock_free_drones(connection: Connection, arguments: Sequence[Any]) -> Itera
         return []
     (wanted,) = arguments
     free = (one for one in connection.rows(Drone) if one.status is DroneStatus.FREE)
-    return [_record(one) for one in free if one.drone_id in wanted]
+    return [astuple(one) for one in free if one.drone_id in wanted]
 
 
 def _within_the_fleets_power(connection: Connection, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
@@ -104,7 +101,7 @@ def _held_drones(connection: Connection, arguments: Sequence[Any]) -> Iterable[S
         for one in connection.rows(Booking)
         if one.delivery_id in deliveries and one.status in HOLDING
     }
-    return [_record(one) for one in connection.rows(Drone) if (one.drone_id, one.delivery_id) in held]
+    return [astuple(one) for one in connection.rows(Drone) if (one.drone_id, one.delivery_id) in held]
 
 
 def _line(connection: Connection) -> list[Booking]:
@@ -130,7 +127,7 @@ def _line_for_drones(connection: Connection, arguments: Sequence[Any]) -> Iterab
             for latitude, longitude, payload_kg, range_m in drones
         )
     ]
-    return [_record(one) for one in suited[:count]]
+    return [astuple(one) for one in suited[:count]]
 
 
 def _line_page(connection: Connection, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
@@ -138,7 +135,7 @@ def _line_page(connection: Connection, arguments: Sequence[Any]) -> Iterable[Seq
     if not any(one.status is DroneStatus.FREE for one in connection.rows(Drone)):
         return []
     page = [one for one in _line(connection) if [not one.expedited, one.requested_at, one.delivery_id] > after]
-    return [_record(one) for one in page[:limit]]
+    return [astuple(one) for one in page[:limit]]
 
 
 def _lock_waiting_bookings(connection: Connection, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
@@ -146,23 +143,23 @@ def _lock_waiting_bookings(connection: Connection, arguments: Sequence[Any]) -> 
         return []
     (wanted,) = arguments
     waiting = (one for one in connection.rows(Booking) if one.status is BookingStatus.WAITING)
-    return [_record(one) for one in waiting if one.delivery_id in wanted]
+    return [astuple(one) for one in waiting if one.delivery_id in wanted]
 
 
 def _charging_drones(connection: Connection, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
     (wanted,) = arguments
     charging = (one for one in connection.rows(Drone) if one.status is DroneStatus.CHARGING)
-    return [_record(one) for one in charging if one.drone_id in wanted]
+    return [astuple(one) for one in charging if one.drone_id in wanted]
 
 
 def _bookings_of_drones(connection: Connection, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
     (drones,) = arguments
-    return [_record(one) for one in connection.rows(Booking) if one.drone_id in drones and one.status in HOLDING]
+    return [astuple(one) for one in connection.rows(Booking) if one.drone_id in drones and one.status in HOLDING]
 
 
 def _drones(connection: Connection, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
     (wanted,) = arguments
-    return [_record(one) for one in connection.rows(Drone) if one.drone_id in wanted]
+    return [astuple(one) for one in connection.rows(Drone) if one.drone_id in wanted]
 
 
 def _standing_wishes(connection: Connection, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
@@ -170,7 +167,7 @@ def _standing_wishes(connection: Connection, arguments: Sequence[Any]) -> Iterab
     standing = [
         one for one in connection.rows(NotifyMeRequest) if one.delivery_id in deliveries and one.withdrawn_at is None
     ]
-    return [_record(one) for one in sorted(standing, key=lambda one: (one.created_at, one.request_id))]
+    return [astuple(one) for one in sorted(standing, key=lambda one: (one.created_at, one.request_id))]
 
 
 def _forget_expired_answers(connection: Connection, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:

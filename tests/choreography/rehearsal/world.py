@@ -8,6 +8,8 @@ from itertools import count, islice
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from delivery.commands import AskToBeNotified, ConfirmHandover, ReportTelemetry, Viewer
 from delivery.consumers import consumer as delivery_consumer
 from delivery.domain.delivery import Delivery
@@ -159,10 +161,7 @@ class World:
             return None
         self.accepted.append(name)
         if answer_is_lost:
-            again = SubmitDelivery(
-                **{one: getattr(command, one) for one in command.__dataclass_fields__}
-                | {"delivery_id": UUID(int=10_000 + len(self.accepted))}
-            )
+            again = replace(command, delivery_id=UUID(int=10_000 + len(self.accepted)))
             repeated = self.command("ingestion", again)
             assert repeated is not None
             (answer,) = repeated.results

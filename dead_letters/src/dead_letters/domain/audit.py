@@ -1,10 +1,11 @@
 """Who did what to a dead letter or a bulk replay. Nothing personal: bodies are named by version, not shown."""
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+
+from msgspec import Struct
 
 from dead_letters.domain.bulk import BulkReplay
 from dead_letters.domain.dead_letter import DeadLetter
@@ -27,8 +28,7 @@ class Action(StrEnum):
     BULK_FINISH = "bulk-finish"
 
 
-@dataclass(frozen=True)
-class AuditEntry:
+class AuditEntry(Struct, frozen=True):
     """One action. Entries are added, and never changed."""
 
     audit_entry_id: UUID

@@ -1,11 +1,12 @@
 """Bulk replays: a frozen set, the canaries first, then at a steady rate, until too much fails."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from math import floor
 from uuid import UUID
 
-from dead_letters.domain.dead_letter import Instruction
+from msgspec import Struct
+
+from dead_letters.domain.dead_letter import Instruction, replace
 from dead_letters.domain.states import BulkState, ItemState, ReplayState
 
 JUDGED_FROM = 10
@@ -21,8 +22,7 @@ class BulkEnded(Exception):
     """The bulk replay is finished or cancelled, or not in the state that the wish needs."""
 
 
-@dataclass(frozen=True)
-class BulkReplay:
+class BulkReplay(Struct, frozen=True):
     """A bulk replay, and how far it was when its items were last counted."""
 
     bulk_replay_id: UUID
@@ -52,8 +52,7 @@ class BulkReplay:
     finished_at: datetime | None
 
 
-@dataclass(frozen=True)
-class BulkItem:
+class BulkItem(Struct, frozen=True):
     """One dead letter of a bulk replay."""
 
     bulk_item_id: UUID
@@ -64,8 +63,7 @@ class BulkItem:
     note: str | None
 
 
-@dataclass(frozen=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """The items of a bulk replay by state."""
 
     waiting: int = 0

@@ -1,15 +1,16 @@
 """Which dead letters somebody means."""
 
 import json
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from dead_letters.domain.states import State
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """All conditions that are given must hold. `ids` leaves every other condition out."""
 
     state: State | None = None

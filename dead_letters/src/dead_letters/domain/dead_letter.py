@@ -1,14 +1,21 @@
 """What may be done with one dead letter, and what an arrival or an answer makes of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 from uuid import UUID, uuid5
+
+from msgspec import Struct
 
 from dead_letters.domain.limits import ANSWER_EXPECTED_S
 from dead_letters.domain.states import Form, ReplayState, State
+
+if TYPE_CHECKING:
+    # mypy checks names and types of the changes, which msgspec's own signature leaves open.
+    from dataclasses import replace as replace
+else:
+    from msgspec.structs import replace
 
 NAMESPACE = UUID("8d1c2b0e-6a53-5f0b-9a6b-2f1f9d6f3c55")
 """Of the identifiers that are made from names here. It must never change: they are how arrivals are recognized."""
@@ -41,8 +48,7 @@ class Refused(Exception):
         self.facts = facts
 
 
-@dataclass(frozen=True)
-class DeadLetter:
+class DeadLetter(Struct, frozen=True):
     """One message on one subscription, and its last failure. The bytes are kept elsewhere."""
 
     dead_letter_id: UUID
@@ -79,8 +85,7 @@ class DeadLetter:
     changed_at: datetime
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """One time that a message became a dead letter."""
 
     failure_id: UUID
@@ -98,8 +103,7 @@ class Failure:
     arrived_at: datetime
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """What is known of the message itself when it arrives."""
 
     service: str
@@ -116,8 +120,7 @@ class Origin:
     body_bytes: int = 0
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(Struct, frozen=True):
     """One version of the body. The original one has neither actor nor why."""
 
     version_id: UUID
@@ -133,8 +136,7 @@ class Version:
     created_at: datetime
 
 
-@dataclass(frozen=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """One event that was sent to its subscription again."""
 
     replay_id: UUID
@@ -153,8 +155,7 @@ class Replay:
     answered_at: datetime | None
 
 
-@dataclass(frozen=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """An event of a dead letter, the queue that it came from, and the attempt epoch it is sent in."""
 
     message_id: UUID
@@ -164,8 +165,7 @@ class Destination:
     """Whether it has a dead letter or a replay elsewhere: it is not sent a second time."""
 
 
-@dataclass(frozen=True)
-class Instruction:
+class Instruction(Struct, frozen=True):
     """Who wants something, why, and as part of which bulk replay."""
 
     actor: str

@@ -4,32 +4,24 @@ Field names are column names, and the classes are flat, so that a row is a state
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
+
+from msgspec import Struct
 
 from shared_contracts.delivery.v1 import DeliveryEvent, DeliveryFailureReason
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, Location, PackageSize
 
 if TYPE_CHECKING:
+    # mypy checks names and types of the changes, which msgspec's own signature leaves open.
     from dataclasses import replace as replace
 else:
-
-    def replace(state: Any, /, **changes: Any) -> Any:
-        """As `dataclasses.replace`, which takes 10 µs for a Delivery, where a copy of its dictionary takes half of one.
-
-        Names and types of the changes are left to mypy.
-        """
-        changed = object.__new__(type(state))
-        changed.__dict__.update(state.__dict__)
-        changed.__dict__.update(changes)
-        return changed
+    from msgspec.structs import replace
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """How long delivery waits, and how much of a flight it remembers."""
 
     package_answer_timeout: timedelta = timedelta(minutes=15)
@@ -40,8 +32,7 @@ class Rules:
     """The shortest time between two positions kept in the history, apart from those of stage changes."""
 
 
-@dataclass(frozen=True)
-class FlightPlan:
+class FlightPlan(Struct, frozen=True):
     """Which drone flies where, and until when."""
 
     drone_id: UUID
@@ -56,8 +47,7 @@ class FlightPlan:
     """The handover has to happen before."""
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """One delivery: what the package service and the scheduler answered, where it stands, how it ended.
 
     What is None is not known yet, or did not happen.
@@ -183,8 +173,7 @@ class TrackingEventKind(StrEnum):
     DRONE_RELEASED = "DroneReleased"
 
 
-@dataclass(frozen=True)
-class TrackingEvent:
+class TrackingEvent(Struct, frozen=True):
     """One line of a delivery's history. Lines are only ever added."""
 
     delivery_id: UUID
@@ -201,8 +190,7 @@ class TrackingEvent:
     """A reason code, or empty."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What a decision comes to: the new state, what to tell the others, what to add to the history."""
 
     delivery: Delivery

@@ -4,10 +4,11 @@ The ellipsoid is taken as a sphere of the mean radius, which is off by at most 0
 cruise speed, so an estimate counts neither climb nor wind.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import asin, cos, radians, sin, sqrt
 from typing import assert_never
+
+from msgspec import Struct
 
 from delivery.domain.clocks import seen_at
 from delivery.domain.delivery import Delivery, FlightPlan
@@ -17,8 +18,7 @@ EARTH_RADIUS_M = 6_371_008.8
 """Mean radius (2a + b) / 3 of WGS 84, in metres."""
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """When the drone is, or was, at the pickup and at the drop-off; None when nobody can tell or it will not happen."""
 
     pickup_eta: datetime | None

@@ -1,10 +1,11 @@
 """Who asked to be told of which stages."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID, uuid5
+
+from msgspec import Struct
 
 from delivery.domain.delivery import Delivery, Outcome, TrackingEventKind
 from shared_contracts.delivery.v1 import NotificationChannel, NotificationRequested
@@ -13,8 +14,7 @@ from shared_contracts.domain_types import DeliveryStage
 MAX_REQUESTS_PER_DELIVERY = 20
 
 
-@dataclass(frozen=True)
-class NotifyMeRequest:
+class NotifyMeRequest(Struct, frozen=True):
     """An owner's wish to be told, on one channel, whenever the delivery enters one of these stages."""
 
     request_id: UUID

@@ -1,10 +1,11 @@
 """Bookings: what a delivery asked for, and which drone it holds."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID
+
+from msgspec import Struct
 
 from drone_scheduler.domain.fleet import Errand, errand_of
 from shared_contracts.domain_types import Location
@@ -33,8 +34,7 @@ class BookingStatus(StrEnum):
     """The delivery ended before a drone was booked, perhaps before its request came."""
 
 
-@dataclass(frozen=True)
-class Booking:
+class Booking(Struct, frozen=True):
     """One delivery's wish for a drone. What was asked for is None when the delivery ended before its request came."""
 
     delivery_id: UUID

@@ -1,12 +1,13 @@
 """What happens to bookings and drones: a state and a message in, the new states and the answers out."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
+from msgspec import Struct
+
 from drone_scheduler.domain.bookings import Booking, BookingStatus, asked, waiting_for
-from drone_scheduler.domain.fleet import Drone, DroneStatus, Observation, hold, let_go, take_off
+from drone_scheduler.domain.fleet import Drone, DroneStatus, Observation, hold, let_go, replace, take_off
 from shared_contracts.delivery.v1 import (
     DeliveryCancelled,
     DeliveryCompleted,
@@ -35,8 +36,7 @@ class FleetOutlook(StrEnum):
     """No drone of the fleet can carry the weight or fly the distance, not even on a full battery."""
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """The states that change, and what the others are told."""
 
     states: tuple[Booking | Drone, ...] = ()

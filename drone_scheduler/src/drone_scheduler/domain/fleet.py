@@ -1,15 +1,22 @@
 """Drones: what each can carry, how far it flies, and when it may be booked."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 from uuid import UUID
+
+from msgspec import Struct
 
 from drone_scheduler.domain.geography import great_circle_m
 from shared_contracts.domain_types import Location
 from shared_contracts.fleet.v1 import DroneActivity, DroneTelemetryReported
 from shared_contracts.ingestion.v1 import DeliveryRequested
+
+if TYPE_CHECKING:
+    # mypy checks names and types of the changes, which msgspec's own signature leaves open.
+    from dataclasses import replace as replace
+else:
+    from msgspec.structs import replace
 
 RESERVE_PERCENT = 10.0
 """Charge that no flight plan may use: what is left for wind, detours and the landing."""
@@ -45,8 +52,7 @@ class DroneStatus(StrEnum):
     """As InFlight, and grounded as soon as its delivery ends."""
 
 
-@dataclass(frozen=True)
-class Errand:
+class Errand(Struct, frozen=True):
     """What a delivery asks of a drone."""
 
     delivery_id: UUID
@@ -71,8 +77,7 @@ def errand_of(request: DeliveryRequested) -> Errand:
     )
 
 
-@dataclass(frozen=True)
-class Drone:
+class Drone(Struct, frozen=True):
     """One drone of the fleet."""
 
     drone_id: UUID
@@ -117,8 +122,7 @@ class Drone:
         return errand.weight_kg <= self.payload_kg and errand.distance_m <= self.range_m * FULL_SHARE
 
 
-@dataclass(frozen=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """Where a drone was, and with how much charge. None: not observed."""
 
     observed_at: datetime
@@ -128,8 +132,7 @@ class Observation:
     """The same moment by the drone's own clock, None when somebody else saw it."""
 
 
-@dataclass(frozen=True)
-class DroneDesign:
+class DroneDesign(Struct, frozen=True):
     """What does not change in flight."""
 
     payload_kg: float

@@ -1,14 +1,14 @@
 """Utilization: what the drones flew for an owner in a month, in metres and seconds, miles and hours."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 METRES_PER_MILE = 1_609.344
 SECONDS_PER_HOUR = 3_600
 
 
-@dataclass(frozen=True)
-class Utilization:
+class Utilization(Struct, frozen=True):
     """The sum of an owner's flights. A flight belongs to the month in which it ended, in UTC."""
 
     flights: int

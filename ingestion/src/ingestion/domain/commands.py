@@ -3,12 +3,13 @@
 A decision takes what is stored and the command, and gives what is to be stored and published, or why it is refused.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import asin, cos, radians, sin, sqrt
 from typing import assert_never
 from uuid import UUID
+
+from msgspec import Struct
 
 from ingestion.domain import limits
 from ingestion.domain.progress import Cancellation, ChangeState, DeliveryProgress, DeliveryRequest, Reschedule
@@ -23,8 +24,7 @@ from shared_contracts.ingestion.v1 import (
 IngestionMessage = DeliveryRequested | DeliveryRescheduleRequested | DeliveryCancellationRequested
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotentAnswer:
+class IdempotentAnswer(Struct, frozen=True):
     """The answer that a caller's idempotency key stands for. Only acceptances are kept: a refusal had no effect."""
 
     key: UUID
@@ -36,16 +36,14 @@ class IdempotentAnswer:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Idempotency:
+class Idempotency(Struct, frozen=True):
     """The caller's key for this operation, and what tells the operation from another one."""
 
     key: UUID
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitDelivery:
+class SubmitDelivery(Struct, frozen=True):
     """POST: the owner asks for a delivery."""
 
     delivery_id: UUID
@@ -60,8 +58,7 @@ class SubmitDelivery:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RescheduleDelivery:
+class RescheduleDelivery(Struct, frozen=True):
     """PATCH: the owner asks for other times."""
 
     delivery_id: UUID
@@ -71,8 +68,7 @@ class RescheduleDelivery:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CancelDelivery:
+class CancelDelivery(Struct, frozen=True):
     """DELETE: the owner asks that the delivery be cancelled."""
 
     delivery_id: UUID
@@ -83,8 +79,7 @@ class CancelDelivery:
 Command = SubmitDelivery | RescheduleDelivery | CancelDelivery
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
+class Acceptance(Struct, frozen=True):
     """The command is durable; what comes of it is told by the status."""
 
     delivery_id: UUID
@@ -103,8 +98,7 @@ class RefusalKind(StrEnum):
     CANCELLATION_PENDING = "cancellation_pending"
 
 
-@dataclass(frozen=True, slots=True)
-class FieldError:
+class FieldError(Struct, frozen=True):
     """What is wrong with one field of the body."""
 
     field: str
@@ -112,8 +106,7 @@ class FieldError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """The command has no effect: nothing is stored, nothing is published."""
 
     kind: RefusalKind
@@ -124,8 +117,7 @@ class Refusal:
 State = DeliveryRequest | DeliveryProgress | Cancellation | Reschedule | IdempotentAnswer
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """What is stored and published for a command, and the answer to it."""
 
     acceptance: Acceptance

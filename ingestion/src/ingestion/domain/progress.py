@@ -4,11 +4,12 @@ Delivery-events may come in any order and more than once: the stage never goes b
 and any order of the same events ends in the same status. The clock is passed in.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeVar, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 from uuid import UUID
+
+from msgspec import Struct
 
 from ingestion.domain import limits
 from shared_contracts.delivery.v1 import (
@@ -26,9 +27,14 @@ from shared_contracts.delivery.v1 import (
 from shared_contracts.domain_types import ConfirmationType, DeliveryStage, PackageSize
 from shared_contracts.ingestion.v1 import CancellationReason, DeliveryCancellationRequested
 
+if TYPE_CHECKING:
+    # mypy checks names and types of the changes, which msgspec's own signature leaves open.
+    from dataclasses import replace as replace
+else:
+    from msgspec.structs import replace
 
-@dataclass(frozen=True, slots=True)
-class DeliveryRequest:
+
+class DeliveryRequest(Struct, frozen=True):
     """What the owner asked for. It never changes."""
 
     delivery_id: UUID
@@ -49,8 +55,7 @@ class DeliveryRequest:
     package_tag: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryProgress:
+class DeliveryProgress(Struct, frozen=True):
     """What became of the request, as far as ingestion has heard. A row of its own, because every event writes it."""
 
     delivery_id: UUID
@@ -87,8 +92,7 @@ class ChangeState(StrEnum):
     REFUSED = "Refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Cancellation:
+class Cancellation(Struct, frozen=True):
     """The owner's last wish to cancel a delivery."""
 
     delivery_id: UUID
@@ -98,8 +102,7 @@ class Cancellation:
     refusal_reason: RefusalReason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reschedule:
+class Reschedule(Struct, frozen=True):
     """The owner's last wish for other times."""
 
     delivery_id: UUID
