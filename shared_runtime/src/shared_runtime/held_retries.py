@@ -78,9 +78,7 @@ class HeldSource(Source):
         return [*outgoing, *self._subscription.outcomes(jobs, now)]
 
     def committed(self, jobs: Sequence[Job], now: datetime) -> None:
-        self._subscription.limit.take(sum(job.ending is Ending.DEAD_LETTERED for job in jobs))
-        for job in jobs:
-            self._subscription.count(job, now)
+        self._subscription.count(jobs, now)
 
 
 class HeldRetries:

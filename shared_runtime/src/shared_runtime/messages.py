@@ -1,6 +1,7 @@
 """From the events of a queue to handled, held or dead-lettered ones: nothing is dropped, nothing is handled twice."""
 
 import math
+from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any, assert_never
@@ -114,20 +115,27 @@ class SubscriptionSource(Source):
         return self.is_ordered or not isinstance(error, PermanentError)
 
     def committed(self, jobs: Sequence[Job], now: datetime) -> None:
-        self.limit.take(sum(job.ending is Ending.DEAD_LETTERED for job in jobs))
-        for job in jobs:
-            series(RECEIVED, self.name, self.reader.label_of(job.envelope)).inc()
-            self.count(job, now)
+        for kind, received in Counter(self.reader.label_of(job.envelope) for job in jobs).items():
+            series(RECEIVED, self.name, kind).inc(received)
+        self.count(jobs, now)
 
-    def count(self, job: Job, now: datetime) -> None:
-        """Show in figures and log lines how a job ended."""
+    def count(self, jobs: Sequence[Job], now: datetime) -> None:
+        """Show in figures, in log lines and to the limit of dead letters how the jobs ended."""
+        self.limit.take(sum(job.ending is Ending.DEAD_LETTERED for job in jobs))
+        handled = [job.envelope for job in jobs if job.ending is Ending.HANDLED]
+        for kind, number in Counter(map(self.reader.label_of, handled)).items():
+            series(HANDLED, self.name, kind).inc(number)
+        for envelope in handled:
+            series(LATENCY, self.name).observe((now - envelope.time).total_seconds())
+        for job in jobs:
+            if job.ending is not Ending.HANDLED:
+                self._count_not_handled(job)
+
+    def _count_not_handled(self, job: Job) -> None:
         kind = self.reader.label_of(job.envelope)
         if job.error is not None and not isinstance(job.error, Follows):
             series(FAILED, self.name, kind, type(job.error).__name__).inc()
         match job.ending:
-            case Ending.HANDLED:
-                series(HANDLED, self.name, kind).inc()
-                series(LATENCY, self.name).observe((now - job.envelope.time).total_seconds())
             case Ending.DUPLICATE:
                 series(DUPLICATES, self.name).inc()
             case Ending.HELD:
@@ -135,7 +143,7 @@ class SubscriptionSource(Source):
                 self._tell("message_held", job.envelope, job.error)
             case Ending.DEAD_LETTERED:
                 self.count_dead_letter(job.envelope, job.error)
-            case Ending.REFUSED | None:
+            case Ending.HANDLED | Ending.REFUSED | None:
                 raise AssertionError(f"a message ended as {job.ending}")
             case _:
                 assert_never(job.ending)

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import Enum
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -24,6 +25,7 @@ from shared_runtime.metrics import BATCH_SECONDS, BATCH_SIZE, PUBLISHED, series
 from shared_runtime.outbox import Outgoing, Routed, routed
 from shared_runtime.relay import Relay
 from shared_runtime.retry import Follows
+from shared_runtime.store import Key
 from shared_runtime.supervision import was_cancelled
 from shared_runtime.tracing import Tracing
 from shared_runtime.unit_of_work import Publication, States, UnitOfWork
@@ -317,9 +319,15 @@ class Processor:
         for state, store in self.consumer.store_of.items():
             changed = states.changed.get(state)
             if changed:
-                ordered = [changed[key] for key in sorted(changed, key=str)]
+                ordered = [changed[key] for key in sorted(changed, key=_rank)]
                 writes += store.writes(ordered, states.known.get(state, {}))
         return writes
+
+
+def _rank(key: Key) -> Any:
+    """By what the keys of one store are put in order, the same in every process."""
+    # The number of a UUID is at hand. Its text would be made for each state that is saved.
+    return key.int if isinstance(key, UUID) else str(key)
 
 
 def _attributes(envelope: Envelope) -> dict[str, str]:
