@@ -45,6 +45,9 @@ class PostgresServer(Part):
             "fsync": "on",
             # Queues in tables and the search for drones live on freshly vacuumed indexes.
             "autovacuum_naptime": "5s",
+            # Looking that often, it would analyse a growing table at each tenth. Rows are found by key: the order of
+            # magnitude is enough.
+            "autovacuum_analyze_scale_factor": 0.5,
             "synchronous_commit": "on",
             # In the data folder instead of /dev/shm, where a kill leaves it and where containers have little room.
             "dynamic_shared_memory_type": "mmap",
