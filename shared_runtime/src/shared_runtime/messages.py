@@ -125,8 +125,9 @@ class SubscriptionSource(Source):
         handled = [job.envelope for job in jobs if job.ending is Ending.HANDLED]
         for kind, number in Counter(map(self.reader.label_of, handled)).items():
             series(HANDLED, self.name, kind).inc(number)
+        latency = series(LATENCY, self.name)
         for envelope in handled:
-            series(LATENCY, self.name).observe((now - envelope.time).total_seconds())
+            latency.observe((now - envelope.time).total_seconds())
         for job in jobs:
             if job.ending is not Ending.HANDLED:
                 self._count_not_handled(job)

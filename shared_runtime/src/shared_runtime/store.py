@@ -44,7 +44,7 @@ class RowStore(Generic[S]):
 
     The key is the table's primary key: the value of its column, or a tuple when there are several. Columns that the
     state does not have are left to the database (generated columns, defaults), and so are new rows' columns that
-    are None. Raises TypeError when the state is none that stays as it is.
+    are None. Raises TypeError when the state is no frozen Struct.
     """
 
     def __init__(self, state: type[S], row: type[SQLModel]) -> None:
