@@ -129,10 +129,10 @@ class SubscriptionSource(Source):
         for envelope in handled:
             latency.observe((now - envelope.time).total_seconds())
         for job in jobs:
-            if job.ending is not Ending.HANDLED:
-                self._count_not_handled(job)
+            if job.ending is not Ending.HANDLED or job.error is not None:
+                self._count_trouble(job)
 
-    def _count_not_handled(self, job: Job) -> None:
+    def _count_trouble(self, job: Job) -> None:
         kind = self.reader.label_of(job.envelope)
         if job.error is not None and not isinstance(job.error, Follows):
             series(FAILED, self.name, kind, type(job.error).__name__).inc()
@@ -144,7 +144,9 @@ class SubscriptionSource(Source):
                 self._tell("message_held", job.envelope, job.error)
             case Ending.DEAD_LETTERED:
                 self.count_dead_letter(job.envelope, job.error)
-            case Ending.HANDLED | Ending.REFUSED | None:
+            case Ending.HANDLED:
+                pass
+            case Ending.REFUSED | None:
                 raise AssertionError(f"a message ended as {job.ending}")
             case _:
                 assert_never(job.ending)
