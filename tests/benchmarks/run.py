@@ -6,15 +6,18 @@ its rate, then as many requests as it needs for the time that was asked for, the
 suite exports its traces at their default sampling meanwhile. Then come the scenarios, which measure the suite in
 another respect each (`scenarios/`). `docs/generated/benchmarks.md` tells all of it; the raw figures and the pictures
 are beside it. What was lost or done twice voids the run: exit status 1, and no report. A scenario that could not be
-measured is named in the report, and the exit status is 1, too. `--help` lists the options.
+measured is named in the report, and the exit status is 1, too. A run of some contenders or scenarios only is reported
+in `.benchmarks`, unless `--output` names another folder. `--help` lists the options.
 """
 
 import argparse
 import asyncio
 import json
+import math
 import sys
+import tempfile
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +27,17 @@ from scenarios import SCENARIOS, USUAL
 from scenarios.scenario import Scenario
 
 import report
+from local_stack.errors import StackError
 from peers.peer import PEERS, Contender
 from peers.suite import Suite
+from shared_runtime.errors import text_of
 
 CONTENDERS: tuple[Contender, ...] = (Suite(), *PEERS)
-DOCUMENTS = Path(__file__).parents[2] / "docs" / "generated"
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ROOT / "docs" / "generated"
+PARTIAL = ROOT / ".benchmarks"
+LONGEST_S = 3600.0
+VOID = "The run is void: work was refused, lost or done twice."
 
 Figures = dict[str, Any]
 
@@ -44,14 +53,14 @@ async def measure(contender: Contender, options: argparse.Namespace) -> Figures:
     return {"contender": contender.name, **figures, "wrong": wrong, "servers": servers}
 
 
-def parse() -> argparse.Namespace:
-    """The options of the command line."""
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of the command line. Ends the process, with a sentence, when they make no sense."""
     names = [contender.name for contender in CONTENDERS]
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long a contender is measured in a round")
-    parser.add_argument("--connections", type=int, default=400)
-    parser.add_argument("--drones", type=int, default=80_000)
+    parser.add_argument("--rounds", type=_count, default=3)
+    parser.add_argument("--seconds", type=_duration_s, default=10.0, help="how long a contender is measured in a round")
+    parser.add_argument("--connections", type=_count, default=400)
+    parser.add_argument("--drones", type=_count, default=80_000)
     parser.add_argument(
         "--only",
         nargs="*",
@@ -68,12 +77,45 @@ def parse() -> argparse.Namespace:
         metavar="SCENARIO",
         help=f"some of {', '.join(SCENARIOS)}, or none; {', '.join(USUAL)} when it is not given",
     )
-    parser.add_argument("--backlog", type=int, default=30_000, help="how many requests wait for the consumers")
+    parser.add_argument("--backlog", type=_count, default=30_000, help="how many requests wait for the consumers")
     parser.add_argument(
-        "--sizes", type=int, nargs="+", default=[10_000, 1_000_000], help="how many deliveries are there before"
+        "--sizes", type=_count, nargs="+", default=[10_000, 1_000_000], help="how many deliveries are there before"
     )
-    parser.add_argument("--output", type=Path, default=DOCUMENTS, help="the folder for the report")
-    return parser.parse_args()
+    parser.add_argument("--output", type=_folder, help="the folder for the report")
+    options = parser.parse_args(arguments)
+    if options.output is None:
+        is_whole = set(options.only) == set(names) and set(options.scenarios) >= set(USUAL)
+        options.output = DOCUMENTS if is_whole else PARTIAL
+    return options
+
+
+def _count(text: str) -> int:
+    """A whole number above zero, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above zero")
+    return int(text)
+
+
+def _duration_s(text: str) -> float:
+    """A length of time, for argparse."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 1 to {LONGEST_S:.0f}")
+    return seconds
+
+
+def _folder(text: str) -> Path:
+    """A folder that can be written to, for argparse: made when it is not there."""
+    folder = Path(text)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"no folder to write to: {error}") from None
+    return folder
 
 
 async def compare(contenders: list[Contender], options: argparse.Namespace) -> list[list[Figures]]:
@@ -102,7 +144,7 @@ async def play(scenarios: Iterable[Scenario], options: argparse.Namespace) -> tu
             measured[scenario.name] = {"wrong": [str(lost)]}
         except Exception as error:
             traceback.print_exc()
-            failed[scenario.name] = f"{type(error).__name__}: {error}"
+            failed[scenario.name] = text_of(error)
         else:
             print(json.dumps({"scenario": scenario.name, **measured[scenario.name]}), flush=True)
     return measured, failed
@@ -112,10 +154,18 @@ async def main() -> int:
     """Measure, print a line per measurement, write the report. Returns the exit status."""
     options = parse()
     contenders = [contender for contender in CONTENDERS if contender.name in options.only]
-    rounds = await compare(contenders, options)
+    try:
+        rounds = await compare(contenders, options)
+    except LostWork as lost:
+        print(VOID, lost, sep="\n", file=sys.stderr)
+        return 1
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
     scenarios, failed = await play([SCENARIOS[name] for name in SCENARIOS if name in options.scenarios], options)
     asked = {name: value for name, value in vars(options).items() if name != "output"}
     run = {
+        "command": report.command(sys.argv[1:]),
         "machine": report.machine(),
         "options": asked,
         "rounds": rounds,
@@ -128,11 +178,14 @@ async def main() -> int:
     wrong += [f"{figures['contender']}: {fault}" for one in rounds for figures in one for fault in figures["wrong"]]
     wrong += [f"{name}: {fault}" for name, figures in scenarios.items() for fault in figures["wrong"]]
     if wrong:
-        print("The run is void: work was refused, lost or done twice.", *wrong, sep="\n", file=sys.stderr)
+        print(VOID, *wrong, sep="\n", file=sys.stderr)
         return 1
     report.write(options.output, run, contenders)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    try:
+        sys.exit(asyncio.run(main()))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -7,6 +7,7 @@ from typing import Any, cast
 from uuid import uuid4
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from measuring.collector import FIRST_STEP, LAST_STEP, Collector
@@ -29,6 +30,13 @@ import os, time
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 end = time.process_time() + 0.2
 while time.process_time() < end: pass
+print(flush=True)
+input()
+"""
+PARENT = """
+import subprocess, sys
+work = "import time\\nwhile time.process_time() < 0.25: pass"
+subprocess.run([sys.executable, "-c", work], check=True)
 print(flush=True)
 input()
 """
@@ -94,9 +102,20 @@ async def test_an_event_that_comes_again_keeps_its_first_moment() -> None:
     observer = Observer(DeliveryScheduled.message_type)
     event = scheduled()
     await arrive(observer, bytes(event.data), JSON, headers_of(event))
-    first_ns = observer.arrived_ns[event.session_id]
+    first_ns = (await observer.read())[event.session_id]
     await arrive(observer, bytes(event.data), JSON, headers_of(event))
-    assert observer.arrived_ns[event.session_id] == first_ns
+    assert (await observer.read())[event.session_id] == first_ns
+    assert observer.events_of(event.session_id) == 1
+
+
+async def test_two_events_of_a_session_are_not_taken_for_one() -> None:
+    observer = Observer(DeliveryScheduled.message_type)
+    first, other = scheduled(), scheduled()
+    second = msgspec.structs.replace(other, session_id=first.session_id)
+    for event in (first, second):
+        await arrive(observer, bytes(event.data), JSON, headers_of(event))
+    await observer.wait_for([first.session_id], 1)
+    assert observer.events_of(first.session_id) == 2
 
 
 async def test_the_observer_says_how_many_are_missing() -> None:
@@ -146,15 +165,29 @@ def test_a_logarithmic_scale_has_no_zero() -> None:
         line_chart("Latency", {"one": [(0.0, 1.0)]}, across="milliseconds", up="percent")
 
 
+def part(pid: int) -> Any:
+    """A process, as what measures it sees it."""
+    return SimpleNamespace(name=str(pid), process=SimpleNamespace(record=SimpleNamespace(pid=pid)))
+
+
+async def test_what_a_process_used_that_has_ended_counts_for_who_started_it() -> None:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdin=pipe, stdout=pipe)
+    try:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        used = cpu_ms([part(process.pid)])
+    finally:
+        await process.communicate(b"\n")
+    assert used[str(process.pid)] >= 190
+
+
 async def test_who_shares_a_processor_waits_for_it() -> None:
     pipe = asyncio.subprocess.PIPE
     processes = [
         await asyncio.create_subprocess_exec(sys.executable, "-c", BUSY, stdin=pipe, stdout=pipe) for _ in "ab"
     ]
-    parts: Any = [
-        SimpleNamespace(name=str(process.pid), process=SimpleNamespace(record=SimpleNamespace(pid=process.pid)))
-        for process in processes
-    ]
+    parts = [part(process.pid) for process in processes]
     try:
         for process in processes:
             assert process.stdout is not None

@@ -4,8 +4,8 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -18,14 +18,19 @@ from shared_contracts.topology import PARTITIONS
 from shared_runtime.partition import partition_of
 
 WARM_UP_S = 2.0
+WARM_UPS = 5
+STEADY = 0.15
+"""A warm-up ends when its rate differs by no more than this share from the one before, or after WARM_UPS."""
 LIMIT_S = 300.0
 SLOWEST_PER_S = 50.0
 """Whoever does less than this is given up."""
 # Between two looks at how far it is: seldom, and often near the end.
 LONGEST_WAIT_S = 0.5
+FIRST_WAIT_S = 0.1
 SHORTEST_WAIT_S = 0.02
 
 Figures = dict[str, Any]
+T = TypeVar("T")
 Sample = tuple[float, int]
 """A moment (time.monotonic) and how many requests were scheduled then."""
 
@@ -40,21 +45,28 @@ class Measurement:
 
     async def warm_up(self) -> float:
         """Find out how many requests per second it schedules."""
-        rate_per_s = (await self.measure(self._connections, 1))["scheduled_per_s"]
-        found_per_s: float = (await self.measure(rate_per_s, WARM_UP_S))["scheduled_per_s"]
-        return found_per_s
+        rate_per_s: float = (await self.measure(self._connections, 1))["scheduled_per_s"]
+        for _ in range(WARM_UPS):
+            before_per_s = rate_per_s
+            rate_per_s = (await self.measure(rate_per_s, WARM_UP_S))["scheduled_per_s"]
+            if abs(rate_per_s / before_per_s - 1) <= STEADY:
+                break
+        return rate_per_s
 
     async def measure(self, rate_per_s: float, seconds: float) -> Figures:
         """Send as many requests as take so long at this rate, and wait until all are scheduled."""
         wanted = math.ceil(rate_per_s * seconds / self._connections) * self._connections
         requests = self._within_drones(wanted)
         used_before, load_before = cpu_ms(self._running.parts), load_cpu_ms()
+        # What the load takes to prepare is in its time, so it has to be in the machine's.
+        window_begin, machine_before = time.perf_counter(), machine_cpu_ms()
         async with sender(self._ports, requests, self._connections) as load:
-            begin, machine_before = time.perf_counter(), machine_cpu_ms()
+            begin = time.perf_counter()
             load.go()
             await self.wait_for(self.accepted + requests)
-            elapsed_s, machine_ms = time.perf_counter() - begin, machine_cpu_ms() - machine_before
+            elapsed_s = time.perf_counter() - begin
             output = await load.result(60)
+        window_s, machine_ms = time.perf_counter() - window_begin, machine_cpu_ms() - machine_before
         used = cpu_ms(self._running.parts)
         self.accepted += requests
         spent_ms = {name: used[name] - used_before[name] for name in used} | {"load": load_cpu_ms() - load_before}
@@ -64,7 +76,7 @@ class Measurement:
             "scheduled_per_s": round(requests / elapsed_s, 1),
             **output,
             "cpu_ms_per_delivery": {name: round(cpu_ms / requests, 3) for name, cpu_ms in spent_ms.items()},
-            "others_percent": round(others_ms / (elapsed_s * 10 * (os.cpu_count() or 1)), 1),
+            "others_percent": round(others_ms / (window_s * 10 * (os.cpu_count() or 1)), 1),
         }
 
     async def at_rate(
@@ -84,6 +96,7 @@ class Measurement:
                 output = await load.result(limit_s)
                 due_ns: Mapping[str, int] = output.pop("due_ns")
                 arrived_ns = await observer.wait_for(due_ns, limit_s)
+                twice = sum(observer.events_of(session) > 1 for session in due_ns)
                 used, waited = cpu_ms(self._running.parts), waited_ms(self._running.parts)
                 async with asyncio.timeout(limit_s):
                     besides = {} if other is None else {"beside": await other}
@@ -97,9 +110,11 @@ class Measurement:
         done_s = [(arrived_ns[session] - begin_ns) / 1e9 for session in due_ns]
         return {
             "requests": requests,
+            "twice": twice,
             "asked_per_s": round(rate_per_s, 1),
             "scheduled_per_s": round(len(done_s) / max(done_s), 1),
             "scheduled_in_second": by_second(done_s),
+            "scheduled_in_second_by_partition": _by_partition(dict(zip(due_ns, done_s, strict=True)), by_second),
             **output,
             "scheduled_ms": summary(latencies_ms),
             "distribution_ms": distribution(latencies_ms),
@@ -107,7 +122,9 @@ class Measurement:
             "waited_ms_per_delivery": {
                 name: round((waited[name] - waited_before[name]) / requests, 3) for name in used
             },
-            "scheduled_ms_by_partition": _by_partition(dict(zip(due_ns, latencies_ms, strict=True))),
+            "scheduled_ms_by_partition": _by_partition(
+                dict(zip(due_ns, latencies_ms, strict=True)), lambda some: summary(some) if some else {}
+            ),
             **besides,
         }
 
@@ -179,17 +196,17 @@ def rate_between(samples: Sequence[Sample], low: float, high: float) -> float:
     return (end[1] - begin[1]) / (end[0] - begin[0])
 
 
-def _by_partition(latencies_ms: Mapping[str, float]) -> list[dict[str, float]]:
-    """The summary of each partition's sessions."""
+def _by_partition(values: Mapping[str, float], told: Callable[[list[float]], T]) -> list[T]:
+    """What is told of the values of each partition's sessions."""
     by_partition: list[list[float]] = [[] for _ in range(PARTITIONS)]
-    for session, latency_ms in latencies_ms.items():
-        by_partition[partition_of(session, PARTITIONS)].append(latency_ms)
-    return [summary(some) if some else {} for some in by_partition]
+    for session, value in values.items():
+        by_partition[partition_of(session, PARTITIONS)].append(value)
+    return [told(some) for some in by_partition]
 
 
 def _until_next_look_s(samples: Sequence[Sample], count: int) -> float:
     (begin, at_begin), (now, scheduled) = samples[0], samples[-1]
     if scheduled == at_begin:
-        return LONGEST_WAIT_S
+        return FIRST_WAIT_S
     left_s = (count - scheduled) * (now - begin) / (scheduled - at_begin)
     return min(max(left_s / 2, SHORTEST_WAIT_S), LONGEST_WAIT_S)

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from aio_pika.abc import AbstractIncomingMessage
 
@@ -12,6 +14,8 @@ from shared_runtime.broker import connect
 from shared_runtime.envelope import Envelope, Incoming, decode
 
 _LOOK_AGAIN_S = 0.05
+_READ_AT_ONCE = 20
+"""Messages, of up to a hundred events each, that are read before those that have come meanwhile get their moments."""
 
 
 class LostWork(Exception):
@@ -19,15 +23,16 @@ class LostWork(Exception):
 
 
 class Observer:
-    """Notes the moment at which the first message of a type arrived for each session.
+    """Notes the moment at which the first message of a type arrived for each session, and how many different ones did.
 
     What arrives is put aside with the moment and read later, so that reading one does not delay the next.
     """
 
     def __init__(self, message_type: str) -> None:
         self._message_type = message_type
-        self._unread: list[tuple[int, Incoming]] = []
+        self._unread: deque[tuple[int, Incoming]] = deque()
         self._arrived_ns: dict[str, int] = {}
+        self._events: dict[str, set[UUID]] = {}
 
     @classmethod
     @asynccontextmanager
@@ -51,21 +56,29 @@ class Observer:
         now_ns = time.monotonic_ns()
         self._unread.append((now_ns, Incoming(message.body, message.content_type or "", message.headers)))
 
-    @property
-    def arrived_ns(self) -> Mapping[str, int]:
+    async def read(self) -> Mapping[str, int]:
         """By session, the moment (time.monotonic_ns) of its first message."""
-        unread, self._unread = self._unread, []
-        for now_ns, incoming in unread:
-            for event in decode(incoming):
-                if isinstance(event, Envelope) and event.type == self._message_type:
-                    self._arrived_ns.setdefault(event.session_id, now_ns)
+        while self._unread:
+            for _ in range(min(_READ_AT_ONCE, len(self._unread))):
+                now_ns, incoming = self._unread.popleft()
+                for event in decode(incoming):
+                    if isinstance(event, Envelope) and event.type == self._message_type:
+                        self._arrived_ns.setdefault(event.session_id, now_ns)
+                        self._events.setdefault(event.session_id, set()).add(event.id)
+            await asyncio.sleep(0)
         return self._arrived_ns
+
+    def events_of(self, session: str) -> int:
+        """How many different events of the session were read: one that is published again has the same id."""
+        return len(self._events.get(session, ()))
 
     async def wait_for(self, sessions: Collection[str], timeout_s: float) -> Mapping[str, int]:
         """The moments, once there is one for each of these sessions. Raises LostWork with how many are missing."""
         deadline = time.monotonic() + timeout_s
-        while missing := sum(session not in self.arrived_ns for session in sessions):
+        arrived_ns = await self.read()
+        while missing := sum(session not in arrived_ns for session in sessions):
             if time.monotonic() > deadline:
                 raise LostWork(f"{missing} of {len(sessions)} sessions had no {self._message_type} in {timeout_s} s")
             await asyncio.sleep(_LOOK_AGAIN_S)
-        return self.arrived_ns
+            arrived_ns = await self.read()
+        return arrived_ns

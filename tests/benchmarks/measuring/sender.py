@@ -30,8 +30,11 @@ class Sender:
 
     async def result(self, timeout_s: float) -> dict[str, Any]:
         """What it has to tell when it has ended. Raises TimeoutError, or RuntimeError when it failed."""
-        async with asyncio.timeout(timeout_s):
-            output, _ = await self._process.communicate()
+        try:
+            async with asyncio.timeout(timeout_s):
+                output, _ = await self._process.communicate()
+        except TimeoutError:
+            raise TimeoutError(f"what was to be sent was not sent, or not answered, within {timeout_s:.0f} s") from None
         if self._process.returncode != 0:
             raise RuntimeError(f"what was to be sent was not: exit status {self._process.returncode}")
         figures: dict[str, Any] = json.loads(output)

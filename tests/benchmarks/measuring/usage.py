@@ -16,10 +16,11 @@ _FORGET_PEAK = "5"
 
 
 def cpu_ms(parts: Sequence[Part]) -> Counter[str]:
-    """CPU milliseconds that each part has used so far, with the processes it started."""
+    """CPU milliseconds that each part has used so far, with the processes it started, those that ended included."""
     used: Counter[str] = Counter()
     for name, _, fields in _processes(parts):
-        used[name] += (int(fields[11]) + int(fields[12])) * 1000 // TICKS_PER_S
+        # Their own in user and in system mode, and that of their children that have ended (proc_pid_stat(5)).
+        used[name] += sum(map(int, fields[11:15])) * 1000 // TICKS_PER_S
     return used
 
 
@@ -49,11 +50,11 @@ def _processes(parts: Sequence[Part]) -> Iterator[tuple[str, Path, list[str]]]:
 
 
 def machine_cpu_ms() -> int:
-    """CPU milliseconds of everything that runs on this machine."""
-    user, nice, system, _, _, interrupt, soft_interrupt, *_ = map(
+    """CPU milliseconds of everything that runs on this machine, and what its host gave to others ("stolen")."""
+    user, nice, system, _, _, interrupt, soft_interrupt, stolen, *_ = map(
         int, Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
     )
-    return (user + nice + system + interrupt + soft_interrupt) * 1000 // TICKS_PER_S
+    return (user + nice + system + interrupt + soft_interrupt + stolen) * 1000 // TICKS_PER_S
 
 
 def load_cpu_ms() -> float:
@@ -64,17 +65,22 @@ def load_cpu_ms() -> float:
 
 def resident_mib(part: Part) -> float:
     """MiB of memory that the part's processes have in use. What they share counts once for each of them."""
-    return _sum_mib(part, "status", "VmRSS")
+    return round(sum(_each_mib(part, "status", "VmRSS")), 1)
 
 
 def proportional_mib(part: Part) -> float:
     """MiB of memory that the part's processes have in use. What several of them share counts once altogether."""
-    return _sum_mib(part, "smaps_rollup", "Pss")
+    return round(sum(_each_mib(part, "smaps_rollup", "Pss")), 1)
+
+
+def largest_mib(part: Part) -> float:
+    """MiB of memory that the largest of the part's processes has in use. Of what it shares it has its part (PSS)."""
+    return round(max(_each_mib(part, "smaps_rollup", "Pss"), default=0.0), 1)
 
 
 def peak_mib(part: Part) -> float:
     """The most MiB that the part's processes had in use since `forget_peak`, or since their start."""
-    return _sum_mib(part, "status", "VmHWM")
+    return round(sum(_each_mib(part, "status", "VmHWM")), 1)
 
 
 def forget_peak(part: Part) -> None:
@@ -83,13 +89,11 @@ def forget_peak(part: Part) -> None:
         Path(f"/proc/{pid}/clear_refs").write_text(_FORGET_PEAK)
 
 
-def _sum_mib(part: Part, file: str, name: str) -> float:
-    found_kib = 0
+def _each_mib(part: Part, file: str, name: str) -> Iterator[float]:
     for pid in family_of(part.process.record.pid):
         try:
             lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError):
             # It has ended since it was listed.
             continue
-        found_kib += sum(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
-    return round(found_kib / _KIB_PER_MIB, 1)
+        yield sum(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / _KIB_PER_MIB

@@ -22,13 +22,15 @@ from local_stack.services import Service, ServiceProcess
 from peers.work import (
     DRONES,
     EVIDENCE,
+    FLOOR_EVIDENCE,
     OUTBOX_AND_INBOX,
+    OUTBOX_EVIDENCE,
     SCHEDULED,
     SERVICES,
     SUITE_DRONES,
-    SUITE_EVIDENCE,
     SUITE_SCHEDULED,
     TABLES,
+    Evidence,
     verify,
 )
 
@@ -103,6 +105,13 @@ class Peer:
     def versions(self) -> dict[str, str]:
         """What it is made of."""
         return {package: importlib.metadata.version(package) for package in self.packages}
+
+    @property
+    def evidence(self) -> Evidence:
+        """What its databases have to hold in the end."""
+        if self.has_suite_tables:
+            return FLOOR_EVIDENCE
+        return OUTBOX_EVIDENCE if self.has_outbox else EVIDENCE
 
     @contextmanager
     def running(self, drones: int) -> Iterator["RunningPeer"]:
@@ -185,8 +194,7 @@ class RunningPeer:
 
     async def verify(self, accepted: int) -> list[str]:
         """What is wrong with the rows."""
-        evidence = SUITE_EVIDENCE if self._peer.has_suite_tables else EVIDENCE
-        return await verify(self._database_urls, evidence, accepted)
+        return await verify(self._database_urls, self._peer.evidence, accepted)
 
     def _migrate(self, drones: int) -> None:
         migrate_services(self.servers, [ServiceProcess(self.servers, Service(service)) for service in SERVICES])

@@ -3,7 +3,7 @@
 import importlib.metadata
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -103,6 +103,11 @@ class RunningSuite:
         """The broker, for its administrator."""
         return self.servers.broker_url("admin")
 
-    async def verify(self, accepted: int, evidence: Evidence = SUITE_EVIDENCE) -> list[str]:
-        """What is wrong with the rows."""
-        return await verify({service: self.database_url(service) for service in CORE}, evidence, accepted)
+    async def verify(
+        self,
+        accepted: int,
+        evidence: Evidence = SUITE_EVIDENCE,
+        besides: Mapping[tuple[str, str], int] | None = None,
+    ) -> list[str]:
+        """What is wrong with the rows, see peers.work.verify."""
+        return await verify({service: self.database_url(service) for service in SERVICES}, evidence, accepted, besides)

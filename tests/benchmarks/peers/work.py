@@ -5,9 +5,11 @@ two, and the request's status becomes Created. Every service has a database of i
 tables, the others have slimmer ones.
 """
 
+import asyncio
 import os
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import asyncpg
@@ -16,6 +18,8 @@ from pydantic import BaseModel
 SERVICES = ("ingestion", "package_service", "drone_scheduler", "delivery")
 PATH = "/api/v1/deliveryrequests"
 SCHEDULED = "SELECT count(*) FROM request WHERE status = 'Created'"
+PATIENCE_S = 10.0
+LOOK_AGAIN_S = 0.5
 SUITE_SCHEDULED = "SELECT count(*) FROM delivery_progress WHERE stage = 'Created'"
 
 # Rows that are changed later find room on their page.
@@ -127,6 +131,8 @@ class Evidence:
     """By service: the ids of what is scheduled."""
     bookings: Mapping[str, tuple[str, str]]
     """By name: a service, and what it knows of delivery and drone, as a text with both ids."""
+    rows: Mapping[tuple[str, str], int]
+    """By service and table, with a condition or without one: how many rows each delivery leaves there."""
 
 
 EVIDENCE = Evidence(
@@ -141,8 +147,19 @@ EVIDENCE = Evidence(
         "bookings": ("drone_scheduler", "SELECT delivery_id || ' ' || drone_id FROM booking"),
         "deliveries": ("delivery", "SELECT delivery_id || ' ' || drone_id FROM delivery WHERE drone_id IS NOT NULL"),
     },
+    rows={("ingestion", "request"): 1, ("package_service", "package"): 1, ("delivery", "delivery"): 1},
 )
-SUITE_EVIDENCE = Evidence(
+MESSAGES = {"ingestion": 1, "package_service": 1, "drone_scheduler": 1, "delivery": 2}
+"""By service: how many messages of a delivery it handles until that is scheduled."""
+OUTBOX_EVIDENCE = replace(
+    EVIDENCE,
+    rows={
+        **EVIDENCE.rows,
+        **{(service, "inbox"): messages for service, messages in MESSAGES.items()},
+        **{(service, "outbox"): 0 for service in SERVICES},
+    },
+)
+FLOOR_EVIDENCE = Evidence(
     deliveries={
         "ingestion": "SELECT delivery_id::text FROM delivery_progress WHERE stage = 'Created'",
         "package_service": "SELECT package_id::text FROM package WHERE status = 'Ready'",
@@ -150,14 +167,53 @@ SUITE_EVIDENCE = Evidence(
         "delivery": "SELECT delivery_id::text FROM delivery WHERE stage = 'Created' AND package_id = delivery_id",
     },
     bookings=EVIDENCE.bookings,
+    rows={
+        ("ingestion", "delivery_request"): 1,
+        ("ingestion", "delivery_progress"): 1,
+        ("package_service", "package"): 1,
+        ("drone_scheduler", "booking"): 1,
+        ("delivery", "delivery"): 1,
+        ("delivery", "tracking_event"): 1,
+        **{(service, "inbox"): messages for service, messages in MESSAGES.items()},
+    },
+)
+# The floor's last rows stay in its outboxes: it removes them with its next commit, and none comes.
+SUITE_EVIDENCE = replace(
+    FLOOR_EVIDENCE,
+    rows={
+        **FLOOR_EVIDENCE.rows,
+        **{(service, table): 0 for service in SERVICES for table in ("outbox", "held_message")},
+        ("dead_letters", "dead_letter"): 0,
+    },
 )
 # The same texts have the same fingerprint, whichever database they are in.
 _FINGERPRINT = "SELECT count(*), count(DISTINCT one), md5(string_agg(one, ',' ORDER BY one)) FROM ({}) AS found (one)"
 
 
-async def verify(database_urls: Mapping[str, str], evidence: Evidence, accepted: int) -> list[str]:
+async def verify(
+    database_urls: Mapping[str, str],
+    evidence: Evidence,
+    accepted: int,
+    besides: Mapping[tuple[str, str], int] | None = None,
+    patience_s: float = PATIENCE_S,
+) -> list[str]:
     """What is wrong: nothing when each accepted request is Created with one package, one drone of its own and one
-    joined delivery, and when there is nothing else."""
+    joined delivery, and when there is nothing else.
+
+    `besides` says how many rows more a table has to have. What is confirmed leaves an outbox a moment later, so who
+    finds something wrong looks again, for so many seconds.
+    """
+    end_s = time.monotonic() + patience_s
+    while wrong := await _faults(database_urls, evidence, accepted, besides or {}):
+        if time.monotonic() > end_s:
+            break
+        await asyncio.sleep(LOOK_AGAIN_S)
+    return wrong
+
+
+async def _faults(
+    database_urls: Mapping[str, str], evidence: Evidence, accepted: int, besides: Mapping[tuple[str, str], int]
+) -> list[str]:
     deliveries = {
         service: await _fingerprint(database_urls[service], query) for service, query in evidence.deliveries.items()
     }
@@ -174,7 +230,21 @@ async def verify(database_urls: Mapping[str, str], evidence: Evidence, accepted:
         wrong.append("the services do not know the same deliveries")
     if len(set(bookings.values())) > 1:
         wrong.append("drones, bookings and deliveries do not name the same pairs")
+    for (service, rows), times in evidence.rows.items():
+        wanted = accepted * times + besides.get((service, rows), 0)
+        found = await _count(database_urls[service], rows)
+        if found != wanted:
+            wrong.append(f"{service} has {found} rows of {rows} instead of {wanted}")
     return wrong
+
+
+async def _count(database_url: str, rows: str) -> int:
+    connection = await asyncpg.connect(database_url)
+    try:
+        found: int = await connection.fetchval(f"SELECT count(*) FROM {rows}")  # noqa: S608 - from the evidence
+    finally:
+        await connection.close()
+    return found
 
 
 async def _fingerprint(database_url: str, query: str) -> tuple[int, int, str]:

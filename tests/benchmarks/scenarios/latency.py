@@ -9,7 +9,7 @@ from measuring.observer import Observer
 from measuring.svg import line_chart
 
 from peers.peer import FLOOR, Running
-from scenarios.scenario import Figures, Scenario, picture_of, refusals, suite_at_work, suite_cpu_ms, suite_waited_ms
+from scenarios.scenario import Figures, Scenario, faults_of, picture_of, suite_at_work, suite_cpu_ms, suite_waited_ms
 from shared_contracts.delivery.v1 import DeliveryScheduled
 
 NAME = "latency"
@@ -57,7 +57,7 @@ async def _measure(running: Running, measurement: Measurement, seconds: float) -
             "low": await measurement.at_rate(observer, LOW_RATE_PER_S, seconds),
         }
     wrong = await running.verify(measurement.accepted)
-    return {"saturation": saturation, "loads": loads, "wrong": wrong + refusals({"saturation": saturation, **loads})}
+    return {"saturation": saturation, "loads": loads, "wrong": wrong + faults_of({"saturation": saturation, **loads})}
 
 
 def section(figures: Figures) -> str:

@@ -4,11 +4,11 @@ import argparse
 import asyncio
 
 from measuring.markdown import table
-from measuring.usage import forget_peak, peak_mib, proportional_mib, resident_mib
+from measuring.usage import forget_peak, largest_mib, peak_mib, proportional_mib, resident_mib
 
 from local_stack.part import Part
 from peers.suite import RunningSuite
-from scenarios.scenario import Figures, Scenario, refusals, suite_at_work
+from scenarios.scenario import Figures, Scenario, faults_of, suite_at_work
 
 SETTLING_S = 5.0
 """After the start, and after the load: what is still to be written or given back has had time."""
@@ -16,7 +16,8 @@ SECTION = """## Memory and start-up
 
 MiB of resident memory: {settling:.0f} s after the start, at most during {requests:,} deliveries at saturation
 ({rate:,.0f} per second), and {settling:.0f} s after them. PostgreSQL and RabbitMQ are the sums of all their processes;
-what PostgreSQL's processes share, and what each maps of it, counts once (PSS), so its peak is not known.
+what PostgreSQL's processes share, and what each maps of it, counts once (PSS), so its peak is not known. The last
+column is the largest single process.
 
 {table}
 From the start of the first process to all ready, with new servers, empty databases and their migrations:
@@ -37,6 +38,7 @@ async def measure(options: argparse.Namespace) -> Figures:
         peak = {name: peak_mib(part) for name, part in parts.items() if part is not running.servers.postgres}
         await asyncio.sleep(SETTLING_S)
         after = {name: _mib(part, running) for name, part in parts.items()}
+        largest = {name: largest_mib(part) for name, part in parts.items()}
         wrong = await running.verify(measurement.accepted)
     wrong += [f"{name} has no memory" for figures in (idle, peak, after) for name, mib in figures.items() if mib <= 0]
     return {
@@ -44,9 +46,10 @@ async def measure(options: argparse.Namespace) -> Figures:
         "idle_mib": idle,
         "peak_mib": peak,
         "after_mib": after,
+        "largest_mib": largest,
         "accepted": measurement.accepted,
         "saturation": saturation,
-        "wrong": wrong + refusals({"saturation": saturation}),
+        "wrong": wrong + faults_of({"saturation": saturation}),
     }
 
 
@@ -58,16 +61,22 @@ def section(figures: Figures) -> str:
     """A row per process, and all of them together."""
     idle, peak, after = figures["idle_mib"], figures["peak_mib"], figures["after_mib"]
     rows = [
-        (name, f"{idle[name]:,.0f}", f"{peak[name]:,.0f}" if name in peak else "", f"{after[name]:,.0f}")
+        (
+            name,
+            f"{idle[name]:,.0f}",
+            f"{peak[name]:,.0f}" if name in peak else "",
+            f"{after[name]:,.0f}",
+            f"{figures['largest_mib'][name]:,.0f}",
+        )
         for name in idle
     ]
-    rows.append(("all", f"**{sum(idle.values()):,.0f}**", "", f"**{sum(after.values()):,.0f}**"))
+    rows.append(("all", f"**{sum(idle.values()):,.0f}**", "", f"**{sum(after.values()):,.0f}**", ""))
     return SECTION.format(
         settling=SETTLING_S,
         requests=figures["accepted"],
         rate=figures["saturation"]["scheduled_per_s"],
         start_up=figures["start_up_s"],
-        table=table(("process", "idle", "peak", "after the load"), rows),
+        table=table(("process", "idle", "peak", "after the load", "the largest of them"), rows),
     )
 
 

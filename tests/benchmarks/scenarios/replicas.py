@@ -9,8 +9,8 @@ from scenarios.scenario import (
     Figures,
     Scenario,
     by_turns,
+    faults_of,
     median_of_ratios,
-    refusals,
     scheduled_per_s,
     suite_at_work,
     suite_cpu_ms,
@@ -36,7 +36,7 @@ async def measure(options: argparse.Namespace) -> Figures:
     rounds = [{str(replicas): await _measure(options, replicas) for replicas in order} for order in orders]
     named = {f"{count} x, round {number}": one for number, both in enumerate(rounds) for count, one in both.items()}
     wrong = [f"{name}: {fault}" for name, one in named.items() for fault in one["wrong"]]
-    return {"rounds": rounds, "wrong": wrong + refusals(named)}
+    return {"rounds": rounds, "wrong": wrong + faults_of(named)}
 
 
 async def _measure(options: argparse.Namespace, replicas: int) -> Figures:

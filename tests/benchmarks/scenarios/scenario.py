@@ -48,13 +48,19 @@ def suite_at_work(
         yield running, Measurement(running, options.connections, drones, running.ports)
 
 
-def refusals(figures_by_name: Mapping[str, Figures]) -> list[str]:
-    """A sentence for each measurement in which requests were refused."""
-    return [
+def faults_of(figures_by_name: Mapping[str, Figures]) -> list[str]:
+    """A sentence for each measurement in which requests were refused, or scheduled twice."""
+    refused = [
         f"{figures['refused']} requests were refused: {name}"
         for name, figures in figures_by_name.items()
         if figures["refused"]
     ]
+    twice = [
+        f"{figures['twice']} requests were scheduled more than once: {name}"
+        for name, figures in figures_by_name.items()
+        if figures.get("twice")
+    ]
+    return refused + twice
 
 
 def by_turns(choices: Sequence[T], rounds: int) -> list[Sequence[T]]:

@@ -9,8 +9,8 @@ from scenarios.scenario import (
     Figures,
     Scenario,
     by_turns,
+    faults_of,
     median_of_ratios,
-    refusals,
     scheduled_per_s,
     suite_at_work,
     suite_cpu_ms,
@@ -37,7 +37,7 @@ async def measure(options: argparse.Namespace) -> Figures:
     rounds = [{_name(is_traced=one): await _measure(options, is_traced=one) for one in order} for order in orders]
     named = {f"{name}, round {number}": one for number, both in enumerate(rounds) for name, one in both.items()}
     wrong = [f"{name}: {fault}" for name, one in named.items() for fault in one["wrong"]]
-    return {"rounds": rounds, "wrong": wrong + refusals(named)}
+    return {"rounds": rounds, "wrong": wrong + faults_of(named)}
 
 
 async def _measure(options: argparse.Namespace, *, is_traced: bool) -> Figures:
