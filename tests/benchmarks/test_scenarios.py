@@ -11,6 +11,7 @@ from scenarios import SCENARIOS, USUAL
 from scenarios.backlog import BACKLOG
 from scenarios.hot import ALONE, BESIDE, HOT, share_left
 from scenarios.latency import LATENCY
+from scenarios.profile import PROFILE, shares_of
 from scenarios.scenario import Scenario, by_turns, faults_of, median_of_ratios, scheduled_per_s, suite_cpu_ms
 from scenarios.size import SIZE, turns
 from scenarios.tracing import faults
@@ -144,7 +145,32 @@ def test_what_was_scheduled_twice_is_told() -> None:
 
 
 def test_the_long_one_is_run_only_when_it_is_asked_for() -> None:
-    assert set(SCENARIOS) - set(USUAL) == {SIZE.name}
+    assert set(SCENARIOS) - set(USUAL) == {SIZE.name, PROFILE.name}
+
+
+STACKS = [
+    "main (app/serve.py:1);run (asyncio/runners.py:118) 10",
+    "main (app/serve.py:1);Processor._call (shared_runtime/processor.py:3);on_ready (delivery/consumers.py:9) 20",
+    "main (app/serve.py:1);Processor._load (shared_runtime/processor.py:8);fetch (asyncpg/connection.py:1) 60",
+    "main (app/serve.py:1);__str__ (uuid.py:2) 10",
+]
+
+
+def test_a_profile_tells_whose_code_ran() -> None:
+    shares = shares_of(STACKS)
+    assert shares["event loop and its system calls"] == 0.1
+    assert shares["handlers, rules, messages"] == 0.2
+    assert shares["PostgreSQL's driver"] == 0.6
+    assert shares["other"] == 0.1
+    assert shares["the runtime"] == 0
+    assert shares["Processor._call"] == 0.2
+
+
+def test_a_profile_is_told_in_milliseconds_per_delivery() -> None:
+    figures = {"saturation": a_load(cpu_ms_per_delivery={"delivery": 0.5}), "shares": {"delivery": shares_of(STACKS)}}
+    section = PROFILE.section(figures)
+    assert "| PostgreSQL's driver | 0.300 (60%) |" in section
+    assert "delivery 20%: so much" in section
 
 
 def test_the_page_has_a_section_for_what_was_run_and_nothing_else() -> None:
