@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from measuring.collector import FIRST_STEP, LAST_STEP, Collector
-from measuring.measurement import by_second, rate_between
+from measuring.measurement import by_second, moment_of, rate_between
 from measuring.observer import LostWork, Observer
 from measuring.svg import bar_chart, line_chart
 from measuring.usage import cpu_ms, waited_ms
@@ -55,6 +55,11 @@ def test_a_rate_counts_from_what_was_done_before() -> None:
 def test_what_nobody_saw_happen_has_no_rate() -> None:
     with pytest.raises(ValueError, match="faster"):
         rate_between([(0.0, 0), (1.0, 100)], 0.1, 0.9)
+
+
+def test_between_two_looks_it_went_on_evenly() -> None:
+    samples = [(0.0, 50), (2.0, 50), (3.0, 100), (4.0, 150)]
+    assert [moment_of(samples, share) for share in (0.0, 0.25, 0.5, 1.0)] == [2.0, 2.5, 3.0, 4.0]
 
 
 def test_moments_are_counted_by_second() -> None:

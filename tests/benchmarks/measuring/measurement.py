@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import asyncpg
@@ -194,6 +195,17 @@ def rate_between(samples: Sequence[Sample], low: float, high: float) -> float:
     if end[0] <= begin[0]:
         raise ValueError("it went faster than anybody looked")
     return (end[1] - begin[1]) / (end[0] - begin[0])
+
+
+def moment_of(samples: Sequence[Sample], share: float) -> float:
+    """When this share was scheduled of what came to be scheduled from the first look to the last one: between two
+    looks as if it had gone on evenly."""
+    first, last = samples[0][1], samples[-1][1]
+    wanted = first + share * (last - first)
+    for (begin, before), (end, after) in pairwise(samples):
+        if after >= wanted and after > before:
+            return begin + (end - begin) * (wanted - before) / (after - before)
+    return samples[0][0]
 
 
 def _by_partition(values: Mapping[str, float], told: Callable[[list[float]], T]) -> list[T]:

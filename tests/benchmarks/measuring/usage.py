@@ -74,8 +74,8 @@ def proportional_mib(part: Part) -> float:
 
 
 def largest_mib(part: Part) -> float:
-    """MiB of memory that the largest of the part's processes has in use. Of what it shares it has its part (PSS)."""
-    return round(max(_each_mib(part, "smaps_rollup", "Pss"), default=0.0), 1)
+    """MiB of memory that the largest of the part's processes has in use, all included that it shares with others."""
+    return round(max(_each_mib(part, "status", "VmRSS"), default=0.0), 1)
 
 
 def peak_mib(part: Part) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from measuring.markdown import table
-from measuring.measurement import rate_between
+from measuring.measurement import moment_of, rate_between
 from measuring.usage import forget_peak, largest_mib, peak_mib, resident_mib
 
 from local_stack.part import Part
@@ -95,7 +95,8 @@ def section(figures: Figures) -> str:
     """The rates, and the memory."""
     steady_per_s, drained_per_s = figures["steady"]["scheduled_per_s"], figures["drained_per_s"]
     before, after, samples = figures["before_mib"], figures["after_mib"], figures["samples"]
-    fifths = [rate_between(samples, low, high) for low, high in pairwise(FIFTHS)]
+    moments = [moment_of(samples, share) for share in FIFTHS]
+    fifths = [figures["sent"]["requests"] / 5 / (end - begin) for begin, end in pairwise(moments)]
     return SECTION.format(
         consumers=", ".join(CONSUMERS),
         requests=figures["sent"]["requests"],

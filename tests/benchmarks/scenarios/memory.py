@@ -17,7 +17,7 @@ SECTION = """## Memory and start-up
 MiB of resident memory: {settling:.0f} s after the start, at most during {requests:,} deliveries at saturation
 ({rate:,.0f} per second), and {settling:.0f} s after them. PostgreSQL and RabbitMQ are the sums of all their processes;
 what PostgreSQL's processes share, and what each maps of it, counts once (PSS), so its peak is not known. The last
-column is the largest single process.
+column is the largest single process, with all that it shares.
 
 {table}
 From the start of the first process to all ready, with new servers, empty databases and their migrations:

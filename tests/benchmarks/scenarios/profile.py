@@ -38,8 +38,8 @@ that runs, or that has called into C: what msgspec does for the runtime is the r
 socket is the driver's.
 
 {table}
-{handled}: so much of each service's time goes by while one handler runs, its rules and what it publishes included. The
-rest is what surrounds it: reading, checking, loading, saving, publishing, acknowledging, answering.
+While handlers run, one per message, their rules and the making of what they publish included, so much of the time goes
+by: {handled}. The rest is what surrounds them: reading, checking, loading, saving, publishing, acknowledging, answering.
 """
 
 
