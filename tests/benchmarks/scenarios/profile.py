@@ -39,7 +39,8 @@ socket is the driver's.
 
 {table}
 While handlers run, one per message, their rules and the making of what they publish included, so much of the time goes
-by: {handled}. The rest is what surrounds them: reading, checking, loading, saving, publishing, acknowledging, answering.
+by: {handled}. The rest is what surrounds them: reading, checking, loading, saving, publishing, acknowledging,
+answering.
 """
 
 
