@@ -148,9 +148,11 @@ async def test_a_handler_that_lets_nothing_else_run_counts_as_failed(
 async def test_a_batch_that_takes_too_long_is_divided(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the database would end its transaction, again and again."""
     monkeypatch.setattr(processor, "BATCH_PATIENCE_S", 0.3)
+    transactions = metric("batch_size_count", source=ENTRIES.name)
     sessions = [a_session(partition=3) for _ in range(10)]
     await world.send_batch(*(Entry(session=session, number=1, how="sleep 0.1") for session in sessions))
     await asyncio.gather(*(world.has(session, 1) for session in sessions))
+    assert metric("batch_size_count", source=ENTRIES.name) - transactions >= 3, "ten of them take 1 s"
 
 
 @pytest.mark.parametrize(("how", "count"), [("sleep 0.05", 10), ("sleep 0.4", 1), ("check", 1)])
