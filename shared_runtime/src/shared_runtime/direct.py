@@ -7,7 +7,7 @@ what a short endpoint does itself.
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from inspect import iscoroutinefunction, isfunction
-from typing import Any
+from typing import Any, get_type_hints
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
@@ -15,14 +15,14 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-Read = Callable[[Request], Awaitable[Any]]
+Read = Callable[..., Awaitable[Any]]
 
 
 class DirectRoute(APIRoute):
     """A route without parameters in its path, whose endpoint takes the request and what `Depends` reads off it.
 
-    `APIRouter(route_class=DirectRoute)` makes them. The endpoint returns a Response. Raises TypeError when it, or one
-    of its dependencies, needs more than the request.
+    `APIRouter(route_class=DirectRoute)` makes them. Raises TypeError when the endpoint does not say that it returns a
+    Response, or when it, or one of its dependencies, needs more than the request.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -30,19 +30,25 @@ class DirectRoute(APIRoute):
         name = endpoint.__name__
         if self.param_convertors:
             raise TypeError(f"{name}: {path} has parameters")
+        returned = get_type_hints(endpoint).get("return")
+        if not isinstance(returned, type) or not issubclass(returned, Response):
+            raise TypeError(f"{name} is to return a Response, and to say so")
         for one in (self.dependant, *self.dependant.dependencies):
-            if needed := _needed_beside_request(one):
+            needed = _needed_beside_request(one)
+            if one is not self.dependant and one.dependencies:
+                needed.append("dependencies of a dependency")
+            if needed:
                 raise TypeError(f"{name} cannot be called directly: {', '.join(needed)}")
         self._request_name = self.dependant.request_param_name or ""
-        self._reads: list[tuple[str, Read]] = []
+        self._reads: list[tuple[str, str, Read]] = []
         for one in self.dependant.dependencies:
             if not one.name or one.call is None:
                 raise TypeError(f"{name}: what is read off the request is to be a parameter")
-            self._reads.append((one.name, one.call))
+            self._reads.append((one.name, one.request_param_name or "", one.call))
 
     async def answer(self, request: Request) -> Response:
         """The endpoint's answer to the request. Raises what the endpoint and its dependencies raise."""
-        arguments = {name: await read(request) for name, read in self._reads}
+        arguments = {name: await read(**{request_name: request}) for name, request_name, read in self._reads}
         arguments[self._request_name] = request
         response: Response = await self.endpoint(**arguments)
         return response

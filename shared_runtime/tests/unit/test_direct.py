@@ -26,6 +26,10 @@ class Parcel(BaseModel):
     weight_kg: float
 
 
+async def first_language(*, request: Request) -> str:
+    return request.headers.get("Accept-Language", "none")[:2]
+
+
 @direct.post("", status_code=202, responses={409: {"description": "There is one already"}})
 async def send(request: Request, caller: Caller, body: Annotated[Parcel, json_body(Parcel)]) -> Response:
     """Send a parcel."""
@@ -53,6 +57,12 @@ async def browse() -> str:
     return "all"
 
 
+@direct.post("/labels")
+async def label(*, request: Request, language: Annotated[str, Depends(first_language)]) -> Response:
+    """Print a label."""
+    return Response(language)
+
+
 app = create_app(Consumer("direct", []), NOWHERE, routers=[direct, ordinary], title="Direct")
 
 
@@ -66,6 +76,11 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 async def test_the_endpoint_gets_the_request_and_what_is_read_off_it(client: httpx.AsyncClient) -> None:
     answer = await client.post(PATH, json={"weight_kg": 5})
     assert (answer.status_code, answer.text) == (202, "ann 5.0")
+
+
+async def test_whoever_takes_the_request_by_its_name_alone_gets_it(client: httpx.AsyncClient) -> None:
+    answer = await client.post(f"{PATH}/labels", headers={"Accept-Language": "en-GB"})
+    assert (answer.status_code, answer.text) == (200, "en")
 
 
 async def test_no_layer_of_the_framework_comes_before_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +194,22 @@ async def depends_for_a_while(request: Request, limit: Annotated[int, Depends(li
     return Response()
 
 
+async def limit_of_caller(request: Request, caller: Caller) -> int:
+    return 5
+
+
+async def depends_on_what_depends(request: Request, limit: Annotated[int, Depends(limit_of_caller)]) -> Response:
+    return Response()
+
+
+async def returns_a_text(request: Request) -> str:
+    return ""
+
+
+async def does_not_say_what_it_returns(request: Request) -> Any:
+    return Response()
+
+
 @pytest.mark.parametrize(
     ("path", "endpoint", "what"),
     [
@@ -190,6 +221,9 @@ async def depends_for_a_while(request: Request, limit: Annotated[int, Depends(li
         ("/limits", depends, "limit"),
         ("/limits", depends_at_once, "a coroutine function"),
         ("/limits", depends_for_a_while, "a coroutine function"),
+        ("/limits", depends_on_what_depends, "dependencies of a dependency"),
+        ("/limits", returns_a_text, "is to return a Response"),
+        ("/limits", does_not_say_what_it_returns, "is to return a Response"),
     ],
 )
 def test_what_needs_more_than_the_request_is_refused(path: str, endpoint: Any, what: str) -> None:
