@@ -34,7 +34,8 @@ class Backlog:
 
     A message that the broker refuses is parked, and so is what follows: its route is closed, and what its sessions
     have for the same exchange waits behind it, until `reopen` puts all of it back. A batch that holds such events
-    beside others is divided, so that a session waits for its own messages alone.
+    beside others is divided, so that a session waits for its own messages alone. Parked messages take room: when they
+    take all of it, everybody waits.
     """
 
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:

@@ -29,7 +29,8 @@ log = structlog.get_logger(__name__)
 MAX_ROUND = 100
 """AMQP messages that may be unconfirmed at a time."""
 MAX_IN_MEMORY = 2_000
-"""AMQP messages that wait in memory; what comes beyond stays in the table until these are out."""
+"""AMQP messages that wait in memory; what comes beyond stays in the table until these are out. When all of them wait
+for routes that the broker refuses, nothing is published on any route: which rows may go before them is not known."""
 MAX_BYTES_IN_MEMORY = 64 * 1024 * 1024
 READ_LIMIT = 200
 """Rows that are read from the table at a time."""
@@ -60,6 +61,8 @@ class Relay:
         self._is_behind = True
         """Whether the table may hold messages of this process that are not in memory."""
         self._times_behind = 0
+        self.is_full_of_refused = False
+        """Whether what waits for refused routes fills the memory, so that nothing is published on any route."""
         self._one_by_one = 0
         """How many messages to publish alone, to find the one that made the broker close the channel."""
 
@@ -166,6 +169,7 @@ class Relay:
         if self._is_behind and not self._backlog.waiting and self._backlog.room:
             await self._read_table(older_than_s=0)
         messages = self._backlog.next_round(1 if self._one_by_one else MAX_ROUND)
+        self._look_for_room(is_all_parked=not messages)
         if messages:
             await self._publish_round(messages)
         elif not self._is_behind or not self._backlog.room:
@@ -173,6 +177,13 @@ class Relay:
             with suppress(TimeoutError):
                 async with asyncio.timeout(WATCH_INTERVAL_S):
                     await self._wake.wait()
+
+    def _look_for_room(self, *, is_all_parked: bool) -> None:
+        was_full = self.is_full_of_refused
+        # While they are tried again they are not parked, and still in the way.
+        self.is_full_of_refused = not self._backlog.room and (was_full or is_all_parked)
+        if self.is_full_of_refused and not was_full:
+            log.error("refused_messages_fill_memory", routes=sorted(self.refused_routes), parked=self._backlog.parked)
 
     async def _publish_round(self, messages: list[Outgoing]) -> None:
         refused_before = self.refused_routes

@@ -126,6 +126,8 @@ class Service:
         if self.relay.refused_routes:
             routes = ", ".join(f"{route} ({reason})" for route, reason in sorted(self.relay.refused_routes.items()))
             problems["routes"] = f"refused by the broker: {routes}"
+        if self.relay.is_full_of_refused:
+            problems["outbox"] = "nothing is published on any route: what waits for refused routes fills the memory"
         if self.subscriber.missing_consumers:
             problems["consumers"] = f"missing on {', '.join(self.subscriber.missing_consumers)}"
         paused = {name: limit.trouble for name, limit in self.dead_letter_limits.items() if limit.trouble}

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from asyncpg.transaction import Transaction
 from journal_service.messages import NOTES, Entry, Misdirected, Noted, Unheard
-from sites import Site, World, a_session, entries
+from sites import Site, World, a_session, entries, metric
 
 from shared_contracts.topology import PARTITIONS
 from shared_runtime import outbox, relay
@@ -101,7 +101,7 @@ async def test_what_follows_an_unroutable_message_in_its_session_waits_for_it(wo
     await all_is_published(world)
 
 
-async def test_an_exchange_that_is_missing_stops_nobody_else(world: World) -> None:
+async def test_an_exchange_that_is_missing_stops_nobody_else_while_memory_lasts(world: World) -> None:
     """The broker answers with the end of the channel, which takes everything down that is under way with it."""
     bad = [a_session() for _ in range(3)]
     others = [a_session() for _ in range(20)]
@@ -123,6 +123,51 @@ async def test_an_exchange_that_is_missing_stops_nobody_else(world: World) -> No
 
     await eventually(arrived)
     await all_is_published(world)
+
+
+async def test_a_process_says_that_refused_messages_fill_its_memory_and_loses_nothing(
+    own_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of the messages in the table may go before them is not known, so all of them wait."""
+    monkeypatch.setattr(relay, "MAX_IN_MEMORY", 5)
+    monkeypatch.setattr(relay, "SWEEP_INTERVAL_S", 0.1)
+    session, other = a_session(partition=0), a_session(partition=1)
+    stops_all = "nothing is published on any route: what waits for refused routes fills the memory"
+    async with World.around(own_site) as world:
+
+        async def add(to: str, number: int) -> None:
+            answer = await world.http.post(f"/api/v1/journals/{to}", json={"number": number})
+            assert answer.status_code == 201
+
+        async def says_so() -> bool:
+            return (await problems_of(world)).get("outbox") == stops_all
+
+        async with unbound(world, session) as route:
+
+            async def is_refused_again() -> bool:
+                return metric("outbox_unroutable_total", exchange=NOTES.topic) >= refusals + 3
+
+            for number in range(4):
+                await add(session, number)
+            refusals = metric("outbox_unroutable_total", exchange=NOTES.topic)
+            await eventually(is_refused_again)
+            problems = await problems_of(world)
+            assert route in problems["routes"]
+            assert "outbox" not in problems, "there is room for others"
+            await add(other, 0)
+            await world.has(other, 0)
+            for number in range(4, 8):
+                await add(session, number)
+            await eventually(says_so)
+            await add(other, 1)
+            refusals = metric("outbox_unroutable_total", exchange=NOTES.topic)
+            await eventually(is_refused_again)
+            assert await says_so()
+            assert (await world.heard(session), await world.heard(other)) == ([], [0])
+        await world.has(session, *range(8))
+        await world.has(other, 0, 1)
+        await all_is_published(world)
+        assert not await problems_of(world)
 
 
 async def test_a_small_memory_changes_nothing_but_the_speed(own_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

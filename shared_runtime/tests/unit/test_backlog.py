@@ -61,7 +61,7 @@ def test_a_message_waits_for_the_one_before_it_in_its_session() -> None:
     assert (backlog.waiting, backlog.room) == (0, 100)
 
 
-def test_a_refused_message_stops_its_session_and_its_route_and_nothing_else() -> None:
+def test_a_refused_message_stops_its_session_and_its_route_and_nothing_else_in_memory() -> None:
     closed, other_route, other_exchange = ("topic", "closed"), ("topic", "open"), ("other", "open")
     refused = a_message("a", route=closed)
     same_route = a_message("b", route=closed)

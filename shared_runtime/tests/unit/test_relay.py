@@ -7,10 +7,13 @@ from uuid import UUID
 
 import pytest
 from aio_pika.exceptions import ChannelNotFoundEntity, DeliveryError
+from examples import an_envelope
 from pamqp.commands import Basic
 
-from shared_runtime.backlog import Fate
+from shared_runtime import relay as relay_module
+from shared_runtime.backlog import Fate, Outcome
 from shared_runtime.database import Database
+from shared_runtime.outbox import Routed, pack
 from shared_runtime.publisher import Publisher
 from shared_runtime.relay import Relay
 
@@ -45,6 +48,29 @@ async def test_a_transaction_that_fails_gives_them_back(relay: Relay, failure: B
         fail()
     assert sorted(relay._confirmed) == [ONE, TWO]
     assert relay._being_deleted == set()
+
+
+def test_a_memory_full_of_refused_messages_is_so_until_the_broker_takes_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while they are tried again: nobody else is published meanwhile."""
+    monkeypatch.setattr(relay_module, "MAX_IN_MEMORY", 2)
+    relay = Relay(DATABASE, "amqp://nowhere", "tests")
+
+    def is_full_after(fate: Fate) -> bool:
+        messages = relay._backlog.next_round(1)
+        relay._look_for_room(is_all_parked=not messages)
+        relay._backlog.settle([Outcome(fate) for _ in messages])
+        return relay.is_full_of_refused
+
+    for session in "ab":
+        relay._backlog.add(pack([Routed("topic", "key", an_envelope(session_id=session))]))
+    assert not is_full_after(Fate.REFUSED), "the second has not been tried"
+    assert is_full_after(Fate.REFUSED), "nothing is left to be tried"
+    relay._backlog.reopen()
+    assert is_full_after(Fate.REFUSED)
+    assert is_full_after(Fate.REFUSED)
+    relay._backlog.reopen()
+    assert is_full_after(Fate.CONFIRMED)
+    assert not is_full_after(Fate.CONFIRMED)
 
 
 RETURNED = DeliveryError(None, Basic.Return(312, "NO_ROUTE", "topic", "key"))
