@@ -86,6 +86,8 @@ class Relay:
         the table is published then, in order. When it lives, some messages go out twice, which an inbox knows.
         """
         self._committing.pop(id(messages), None)
+        if not messages:
+            return
         is_behind |= self._may_overtake(messages)
         if is_behind or self._is_behind or len(messages) > self._backlog.room:
             # Later messages must not overtake those that stay in the table.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import pytest
@@ -334,6 +335,24 @@ async def test_what_follows_a_commit_that_comes_after_all_waits_for_it(
 
     await eventually(all_heard, timeout_s=30)
     assert await world.heard(session) == [1, 2]
+
+
+async def test_commits_without_messages_do_not_keep_the_relay_at_the_table(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest = outbox.oldest
+
+    async def oldest_meanwhile(*arguments: Any, **options: Any) -> list[outbox.Outgoing]:
+        publisher.enqueue([])
+        return await oldest(*arguments, **options)
+
+    async def has_looked() -> bool:
+        return not publisher._is_behind
+
+    publisher = world.service.relay
+    monkeypatch.setattr(outbox, "oldest", oldest_meanwhile)
+    publisher.look_for_leftovers()
+    await eventually(has_looked)
 
 
 async def test_a_commit_that_is_answered_late_is_not_overtaken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
