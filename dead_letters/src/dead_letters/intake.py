@@ -6,6 +6,7 @@ from collections.abc import Container, Sequence
 from contextlib import suppress
 from functools import partial
 
+import asyncpg
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
@@ -189,7 +190,7 @@ class Intake:
             await self._acknowledge(taken)
 
     async def _commit(self, taken: Taken) -> None:
-        """Until it is committed: the messages stay in hand while the database is away."""
+        """Until it is committed: the messages stay in hand while the database is away, or a row is locked by others."""
         pause = Pause()
         while True:
             try:
@@ -201,7 +202,7 @@ class Intake:
                 ):
                     with attempt:
                         await self._transact(taken)
-            except DatabaseUnavailable as error:
+            except (DatabaseUnavailable, asyncpg.LockNotAvailableError) as error:
                 if self._trouble is None:
                     log.warning("database_unavailable", messages=len(taken), error=text_of(error))
                 self._trouble = text_of(error)

@@ -56,6 +56,26 @@ async def test_nothing_changes_when_the_same_dead_letter_comes_twice(sender, tak
     assert await count("version", "dead_letter_id = $1", letter_id(event)) == 1
 
 
+async def test_what_is_about_a_locked_dead_letter_waits_for_it(client, sender, taken_in, places) -> None:
+    event = an_event()
+    await taken_in(await sender.fail(event))
+    other = await asyncpg.connect(places.database_url)
+    try:
+        async with other.transaction():
+            await other.execute("SELECT FROM dead_letter WHERE dead_letter_id = $1 FOR UPDATE", letter_id(event))
+            await sender.fail(event)
+
+            async def says_so() -> bool:
+                problems = (await client.get("/health/ready")).json()["problems"]
+                return any("LockNotAvailableError" in problem for problem in problems.values())
+
+            await eventually(says_so)
+        await taken_in(letter_id(event), failures=2)
+        assert (await client.get("/health/ready")).json()["problems"] == {}
+    finally:
+        await other.close()
+
+
 async def test_the_same_event_on_two_subscriptions_is_two_dead_letters(sender, taken_in) -> None:
     event = an_event()
     first, second = await sender.fail(event), await sender.fail(event, subscription=EVENTS)

@@ -21,6 +21,14 @@ _IDLE_TRANSACTION = {"idle_in_transaction_session_timeout": "20s"}
 # The arrays of a batch have any length, and what is found by key is found by the same plan. To plan a statement anew
 # for each batch, which PostgreSQL takes to be cheaper when batches are small, costs half as much as the rest of it.
 _PLANS_ONCE = {"plan_cache_mode": "force_generic_plan"}
+LOCK_TIMEOUT_S = 0.5
+"""How long a statement waits for a lock that another transaction holds; then it is a conflict.
+
+A transaction of another replica has its locks for some hundredths of a second, also when the machine is busy. Who keeps
+one for longer may keep it for minutes, and all who share the transaction would wait with the one that wants the row.
+Shorter than the second after which PostgreSQL looks for deadlocks: the runtime's own are solved by it. It concerns the
+connections of messages and commands alone, and neither migrations nor what people do by hand.
+"""
 TRANSACTION_TIMEOUT_S = 30
 """However a transaction spends it: also when half of a statement has arrived, and the other half never does."""
 FIRST_WITH_TRANSACTION_TIMEOUT = 17
@@ -47,7 +55,14 @@ class Database:
             command_timeout=STATEMENT_TIMEOUT_S,
             init=_limit_transactions,
             reset=_keep_session,
-            server_settings={"application_name": name, "jit": "off"} | _PLANS_ONCE | _KEEPALIVE | _IDLE_TRANSACTION,
+            server_settings={
+                "application_name": name,
+                "jit": "off",
+                "lock_timeout": f"{LOCK_TIMEOUT_S * 1_000:.0f}ms",
+            }
+            | _PLANS_ONCE
+            | _KEEPALIVE
+            | _IDLE_TRANSACTION,
         )
         return cls(pool)
 

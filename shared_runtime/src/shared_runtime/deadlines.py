@@ -97,8 +97,12 @@ class Deadlines:
             await self._processor.run([], self._source(keys))
         except DatabaseUnavailable:
             raise
-        except Exception:
+        except Exception as error:
             if len(keys) == 1:
+                if isinstance(error, asyncpg.LockNotAvailableError):
+                    # Nor could it be postponed. It is due at the next look, too.
+                    log.warning("due_row_locked", row=self._due.state.__name__, key=str(keys[0]))
+                    return
                 log.exception("due_row_refused", row=self._due.state.__name__, key=str(keys[0]))
                 async with self._processor.database.transaction() as connection:
                     await self._source(keys).postpone(connection, keys, utc_now())

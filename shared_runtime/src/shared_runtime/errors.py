@@ -66,6 +66,10 @@ class DatabaseUnavailable(TransientError):
     """The database is out of reach, or not as the service needs it: that says nothing about the messages in hand."""
 
 
+class StatementTimedOut(DatabaseUnavailable):
+    """A statement had no answer in time: the database is out of reach, or what it was asked for takes too long."""
+
+
 _CONFLICTS = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
@@ -106,6 +110,8 @@ def outage_of(error: BaseException) -> DatabaseUnavailable | None:
     """The outage that a failed database call stands for, None when the failure is of another kind."""
     if isinstance(error, DatabaseUnavailable):
         return error
+    if isinstance(error, TimeoutError):
+        return StatementTimedOut(text_of(error))
     is_outage = isinstance(error, _OUTAGES) and not is_conflict(error)
     return DatabaseUnavailable(text_of(error)) if is_outage else None
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from shared_runtime.envelope import ATTRIBUTES_BYTES, Envelope, Undecodable
-from shared_runtime.errors import DatabaseUnavailable, DeadLetterReason, text_of
+from shared_runtime.errors import DatabaseUnavailable, DeadLetterReason, StatementTimedOut, text_of
 from shared_runtime.messages import MessageProcessor
 
 log = structlog.get_logger(__name__)
@@ -129,18 +129,26 @@ class GroupCommit:
         return handed_over + sum(partition.waiting_bytes for partition in self.partitions if partition.is_coming)
 
     async def _commit(self, shares: Sequence[Share]) -> None:
+        """Run the transaction, and tell each share what came of it.
+
+        A statement without an answer may be one share's slow loader, or the database may be out of reach. Each share is
+        tried on its own then, also an only one, so that its partition stays apart. If it is the database, that is one
+        attempt of each partition at the same time, which the limits on connecting and on a statement end after ten
+        seconds each; from then on every partition tries again after its growing pauses, as it does in any outage.
+        """
         took_s: Sequence[float | None] = [None] * len(shares)
         try:
             received = [envelope for share in shares for envelope in share.received]
             each_s = iter(await self.messages.process_at_once(received, patience_s=_patience_s(len(received))))
             took_s = [sum(islice(each_s, len(share.received))) for share in shares]
-        except DatabaseUnavailable as error:
-            for share in shares:
-                if not share.outcome.done():
-                    share.outcome.set_exception(error)
         except Exception as error:
-            # Each share is tried on its own, which tells who is to blame.
-            log.info("transaction_divided", shares=len(shares), error=text_of(error))
+            if isinstance(error, DatabaseUnavailable) and not isinstance(error, StatementTimedOut):
+                for share in shares:
+                    if not share.outcome.done():
+                        share.outcome.set_exception(error)
+            else:
+                # Each share is tried on its own, which tells who is to blame.
+                log.info("transaction_divided", shares=len(shares), error=text_of(error))
         for share, share_took_s in zip(shares, took_s, strict=True):
             if not share.outcome.done():
                 share.outcome.set_result(share_took_s)

@@ -15,7 +15,7 @@ from shared_runtime.consumer import Subscription
 from shared_runtime.dead_letter import dead_letter, reason_and_description_of
 from shared_runtime.dead_letter_limit import DeadLetterLimit
 from shared_runtime.envelope import Envelope, Undecodable, utc_now
-from shared_runtime.errors import DeadLetterReason, PermanentError, SubscriptionPaused, text_of
+from shared_runtime.errors import DatabaseUnavailable, DeadLetterReason, PermanentError, SubscriptionPaused, text_of
 from shared_runtime.metrics import DEAD_LETTERED, DUPLICATES, FAILED, HANDLED, LATENCY, RECEIVED, RETRIED, series
 from shared_runtime.outbox import Outgoing
 from shared_runtime.processor import Ending, Job, Processor, Source
@@ -285,12 +285,18 @@ class MessageProcessor:
             await self._processor.run_isolating([job], self._source, self._refused)
 
     async def _refused(self, job: Job, error: BaseException) -> None:
-        """The database refused what this one job wanted to save: hold or dead-letter it without running it."""
+        """The database refused what this one job wanted to save: hold or dead-letter it without running it.
+
+        Raises DatabaseUnavailable when another process has the same message in hand still: its inbox row is locked.
+        """
         if isinstance(error, SubscriptionPaused):
             raise error
         job.error = error
         job.took_s = math.inf
-        await self._processor.run([job], self._source)
+        try:
+            await self._processor.run([job], self._source)
+        except asyncpg.LockNotAvailableError as locked:
+            raise DatabaseUnavailable(text_of(locked)) from locked
 
 
 def crash_of(attempts: int) -> PermanentError | None:

@@ -13,12 +13,18 @@ import asyncpg
 import msgspec
 import structlog
 from opentelemetry.trace import SpanKind
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from shared_runtime import outbox, replays
 from shared_runtime.consumer import HANDLER_TIMEOUT_S, Consumer, Loader, Registration
 from shared_runtime.context import Step, current_step
-from shared_runtime.database import Database
+from shared_runtime.database import LOCK_TIMEOUT_S, Database
 from shared_runtime.envelope import NO_SESSION, Envelope, is_name, new_id, utc_now
 from shared_runtime.errors import DatabaseUnavailable, SubscriptionPaused, TransientError, is_conflict, text_of
 from shared_runtime.metrics import BATCH_SECONDS, BATCH_SIZE, PUBLISHED, series
@@ -140,13 +146,15 @@ class Processor:
     async def run(self, jobs: Sequence[Job], source: Source, *, patience_s: float | None = None) -> None:
         """Run the jobs in one transaction, again when it got into the way of another.
 
+        Not again at once when it has waited for a lock as long as one may: it would wait as long once more.
+
         A handler's exception is left in its job's `error`, beside a transaction that commits. Raises
         DatabaseUnavailable when the database is out of reach, BatchTooSlow when the handlers take longer together than
         `patience_s` (BATCH_PATIENCE_S when it is not given), and whatever the database refuses.
         """
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(is_conflict),
-            stop=stop_after_attempt(CONFLICT_ATTEMPTS),
+            stop=stop_after_attempt(CONFLICT_ATTEMPTS) | stop_after_delay(LOCK_TIMEOUT_S),
             wait=wait_random_exponential(multiplier=0.01, max=0.25),
             reraise=True,
         ):
@@ -157,6 +165,9 @@ class Processor:
         self, jobs: Sequence[Job], source: Source, alone: Callable[[Job, BaseException], Awaitable[None]]
     ) -> None:
         """Run the jobs; when the database refuses the batch, halve it until the one that is refused stands alone.
+
+        A batch that cannot have a lock is not halved: each of its jobs is run alone at once. A transaction takes some
+        milliseconds, and each half that is to have the lock, too, would wait for it half a second.
 
         Order is kept. Raises DatabaseUnavailable when the database is out of reach.
         """
@@ -178,9 +189,9 @@ class Processor:
                 return
             if not isinstance(error, SubscriptionPaused):
                 log.warning("batch_refused", source=source.name, jobs=len(jobs), error=text_of(error))
-            middle = len(jobs) // 2
-            await self.run_isolating(jobs[:middle], source, alone)
-            await self.run_isolating(jobs[middle:], source, alone)
+            size = 1 if isinstance(error, asyncpg.LockNotAvailableError) else (len(jobs) + 1) // 2
+            for first in range(0, len(jobs), size):
+                await self.run_isolating(jobs[first : first + size], source, alone)
 
     async def _transact(self, jobs: list[Job], source: Source, patience_s: float) -> None:
         started = asyncio.get_running_loop().time()

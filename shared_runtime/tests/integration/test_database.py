@@ -13,8 +13,9 @@ from sites import Site
 
 from shared_runtime import consumer, processor
 from shared_runtime import database as database_module
-from shared_runtime.database import TRANSACTION_TIMEOUT_S, Database
-from shared_runtime.errors import DatabaseUnavailable
+from shared_runtime.database import LOCK_TIMEOUT_S, TRANSACTION_TIMEOUT_S, Database
+from shared_runtime.errors import DatabaseUnavailable, StatementTimedOut
+from shared_runtime.migrate import migrate
 from shared_runtime.store import RowStore
 from shared_runtime.testing import eventually
 
@@ -153,6 +154,66 @@ async def test_a_connection_that_cannot_be_given_back_undoes_no_commit(
             assert await connection.fetchval("SELECT $1::integer", number) == number
             assert len(committed) < number
     assert committed == [1, 1]
+
+
+async def test_who_waits_too_long_for_a_lock_is_in_a_conflict_and_no_outage(database: Database) -> None:
+    async def wait_for_it() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("SELECT pg_advisory_xact_lock(7)")
+
+    async with database.transaction() as holder:
+        await holder.execute("SELECT pg_advisory_xact_lock(7)")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await wait_for_it()
+    await wait_for_it()
+    async with database.transaction() as connection:
+        deadlock_timeout_s = await connection.fetchval(
+            "SELECT extract(epoch FROM current_setting('deadlock_timeout')::interval)"
+        )
+    assert deadlock_timeout_s > LOCK_TIMEOUT_S
+
+
+async def test_a_migration_waits_longer_for_its_locks(site: Site) -> None:
+    connection = await asyncpg.connect(site.database_url)
+    lock = 7_316_529_441
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", lock)
+        migration = asyncio.create_task(asyncio.to_thread(migrate, "journal_service", site.database_url))
+
+        async def has_waited() -> bool:
+            return await connection.fetchval(
+                "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() "
+                "AND wait_event = 'advisory' AND clock_timestamp() - query_start > make_interval(secs => $1)",
+                2 * LOCK_TIMEOUT_S,
+            )
+
+        await eventually(has_waited)
+        await connection.execute("SELECT pg_advisory_unlock($1)", lock)
+        await migration
+    finally:
+        await connection.close()
+
+
+async def test_a_statement_without_an_answer_is_told_apart_from_a_connection_that_cannot_be_had(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "STATEMENT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(database_module, "CONNECT_TIMEOUT_S", 0.2)
+    database = await Database.open(site.database_url, name="tests", max_connections=1)
+
+    async def sleep() -> None:
+        async with database.transaction() as connection:
+            await connection.fetchval("SELECT pg_sleep(60)")
+
+    try:
+        with pytest.raises(StatementTimedOut):
+            await sleep()
+        async with database.transaction():
+            with pytest.raises(DatabaseUnavailable) as outage:
+                await sleep()
+        assert not isinstance(outage.value, StatementTimedOut)
+    finally:
+        await database.close(5)
 
 
 async def test_the_server_asks_whether_a_silent_client_is_still_there(database: Database) -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from shared_runtime import group_commit
-from shared_runtime.errors import DatabaseUnavailable
+from shared_runtime.errors import DatabaseUnavailable, StatementTimedOut
 from shared_runtime.group_commit import GroupCommit, PartitionProcessor
 from shared_runtime.messages import MessageProcessor
 from shared_runtime.processor import BatchTooSlow
@@ -170,6 +170,24 @@ async def test_an_outage_concerns_all_and_nobody_tries_on_its_own(group: GroupCo
     assert messages.alone == []
     messages.on_process = lambda received: None
     await soon(asyncio.create_task(processor(group).process(["a"])))
+
+
+async def test_a_statement_without_an_answer_may_be_the_fault_of_one_which_stays_apart_then(
+    group: GroupCommit, messages: Messages
+) -> None:
+    """It need not be the database: a loader may be slow. Also who was alone in the transaction stays apart."""
+
+    def fail(received: Sequence[str]) -> None:
+        if "slow" in received:
+            raise StatementTimedOut("no answer")
+
+    messages.on_process = fail
+    messages.on_process_alone = lambda: fail(messages.alone[-1])
+    slow, sound = processor(group), processor(group)
+    for shares in ([slow.process(["slow"])], *([slow.process(["slow"]), sound.process(["a"])] for _ in range(3))):
+        outcomes = await asyncio.gather(*shares, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [StatementTimedOut, type(None)][: len(shares)]
+    assert messages.at_once == [["slow"], ["a"], ["a"], ["a"]]
 
 
 async def test_the_more_events_the_longer_their_handlers_may_take(group: GroupCommit, messages: Messages) -> None:
