@@ -22,6 +22,7 @@ LIBRARIES = {"asyncpg", "msgspec", "opentelemetry", "pydantic", "tenacity"}
 EXCHANGE = "dead-letters"
 _NAMESPACE = UUID("6f0c1f5e-7c3a-4a39-9a52-3f2f0d1c8b74")
 PREFIX = "deadletter_"
+MAX_PROPERTY_BYTES = 255
 MAX_DESCRIPTION_CHARACTERS = 1_000
 MAX_STACK_CHARACTERS = 8_000
 MAX_HEADER_CHARACTERS = 2_000
@@ -89,7 +90,7 @@ def dead_letter(
         headers = headers_of(message)
         message_id, session = str(message.id), message.session_id
     else:
-        body, content_type = message.body, message.content_type
+        body, content_type = message.body, _short(message.content_type)
         headers = _as_they_came(message.headers)
         failure_id = _id_of_undecodable(message, subscription) or failure_id
         message_id, session = str(failure_id), ""
@@ -144,6 +145,11 @@ def _as_they_came(headers: Mapping[str, Any]) -> dict[str, Any]:
         is_cut |= len(text) > MAX_HEADER_CHARACTERS
         kept[name] = value if isinstance(value, int | float | None) else text[:MAX_HEADER_CHARACTERS]
     return kept | ({PREFIX + "headers_cut": True} if is_cut else {})
+
+
+def _short(text: str) -> str:
+    """As much of the text as a property takes. It is longer than what came when bytes had to be replaced."""
+    return _printable(text).encode()[:MAX_PROPERTY_BYTES].decode(errors="ignore")
 
 
 def _printable(text: str) -> str:

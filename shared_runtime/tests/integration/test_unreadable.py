@@ -142,6 +142,16 @@ async def test_headers_that_cannot_be_read_are_malformed(
     assert odd.message_type in str(letter.headers[UNREADABLE])
 
 
+async def test_a_content_type_that_grows_when_it_is_read_is_cut(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands for a byte that is no UTF-8 takes three, and a property has room for 255."""
+    session = a_session(partition=0)
+    odd = Entry(session=session, number=1)
+    await OddFrames(monkeypatch).publish(world, odd, "a" + "\udcff" * 254, 0, b"\x02\xe4\xf6" + b"t\x01")
+    letter = await world.dead_letters.with_body(odd.model_dump_json().encode())
+    assert letter.headers["deadletter_reason"] == "malformed"
+    assert letter.content_type == "a" + "\ufffd" * 84
+
+
 @pytest.mark.parametrize("content_type", [JSON, BATCH])
 async def test_a_message_over_the_limit_is_set_aside_unread(world: World, content_type: str) -> None:
     body = b'"' + b"x" * MAX_MESSAGE_BYTES + content_type.encode() + b'"'

@@ -124,6 +124,16 @@ def test_headers_that_filled_their_frame_still_fit_one_beside_the_reason(headers
     assert letter.properties.headers["deadletter_headers_cut"] is True
 
 
+@pytest.mark.parametrize(
+    "content_type", ["x" * 300, "\ufffd" * 255, "x" + "\U0001f600" * 64, "half \ud800 a character"]
+)
+def test_a_content_type_fits_its_property(content_type: str) -> None:
+    kept = set_aside(Undecodable(b"{", content_type, {}, "no")).properties.content_type
+    assert len(encode.short_string(kept)) <= 256
+    assert content_type.encode(errors="replace").decode().startswith(kept)
+    assert len(kept.encode()) > min(len(content_type.encode(errors="replace")), 255) - 4
+
+
 def test_headers_that_fit_are_not_said_to_be_cut() -> None:
     assert "deadletter_headers_cut" not in set_aside(Undecodable(b"{", JSON, {"a": 1}, "no")).properties.headers
 
