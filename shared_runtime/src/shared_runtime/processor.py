@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -38,6 +38,8 @@ from shared_runtime.unit_of_work import Publication, States, UnitOfWork
 from shared_runtime.writes import Write
 
 log = structlog.get_logger(__name__)
+
+E = TypeVar("E", bound=BaseException)
 
 CONFLICT_ATTEMPTS = 5
 BATCH_PATIENCE_S = 5.0
@@ -293,12 +295,12 @@ class Processor:
                 events = [self.routed(one, envelope, traceparent, now) for one in work.publications]
                 events += self._replayed(work, traceparent)
         except Exception as error:
-            job.error = error
+            job.error = _without_own_frame(error)
         except asyncio.CancelledError as error:
             if was_cancelled():
                 raise
             job.error = RuntimeError("something that the handler waited for was cancelled")
-            job.error.__cause__ = error
+            job.error.__cause__ = _without_own_frame(error)
         else:
             work.accept()
             job.result, job.ending = result, Ending.HANDLED
@@ -333,6 +335,14 @@ class Processor:
                 ordered = [changed[key] for key in sorted(changed, key=_rank)]
                 writes += store.writes(ordered, states.known.get(state, {}))
         return writes
+
+
+def _without_own_frame(error: E) -> E:
+    """The error without the frame that caught it, which holds the job that is to hold the error.
+
+    Garbage is looked for seldom (`shared_runtime.serve`), and each such cycle would keep its message until then.
+    """
+    return error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
 
 
 def _rank(key: Key) -> Any:
