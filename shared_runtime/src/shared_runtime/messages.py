@@ -50,6 +50,10 @@ class SubscriptionSource(Source):
                 job.ending = Ending.DUPLICATE
         await self._answer_support(connection, [job for job in jobs if job.ending is None], waiting)
         admitted = [job for job in jobs if job.ending is None]
+        for job in jobs:
+            if job.ending is not None:
+                # Nobody handles it here, so it cannot fail here, whatever was found when it was read.
+                job.error = None
         for job in admitted:
             if job.error is None and job.envelope.session_id in waiting:
                 job.error = Follows()

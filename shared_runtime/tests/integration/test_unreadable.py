@@ -14,7 +14,7 @@ from sites import World, a_session, entries, metric
 from shared_runtime.envelope import BATCH, JSON, STRUCTURED, Envelope, headers_of, new_id, utc_now
 from shared_runtime.frames import UNREADABLE
 from shared_runtime.lane import MAX_MESSAGE_BYTES
-from shared_runtime.testing import envelope_of
+from shared_runtime.testing import envelope_of, eventually
 
 GOOD = headers_of(envelope_of(Entry(session="s", number=1)))
 
@@ -234,6 +234,21 @@ async def test_an_expired_message_is_refused_with_a_reason(world: World) -> None
     await world.has(in_time, 2)
     letter = await world.dead_letters.with_body(expired.model_dump_json().encode())
     assert letter.headers["deadletter_reason"] == "expired"
+
+
+async def test_an_expired_message_that_comes_twice_has_failed_once(world: World) -> None:
+    failed = {"subscription": ENTRIES.name, "type": Entry.message_type, "error": "PermanentError"}
+    duplicates = {"subscription": ENTRIES.name}
+    before = metric("messages_failed_total", **failed), metric("messages_duplicate_total", **duplicates)
+    expired = envelope_of(Entry(session=a_session(partition=0), number=1), expires_at=utc_now() - timedelta(seconds=1))
+    for _ in range(3):
+        await world.broker.publish_envelope(expired, str(ENTRIES.topic))
+
+    async def is_known() -> bool:
+        return metric("messages_duplicate_total", **duplicates) - before[1] == 2
+
+    await eventually(is_known)
+    assert metric("messages_failed_total", **failed) - before[0] == 1
 
 
 async def test_a_handler_can_want_expired_messages(world: World) -> None:
