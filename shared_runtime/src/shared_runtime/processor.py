@@ -13,13 +13,8 @@ import asyncpg
 import msgspec
 import structlog
 from opentelemetry.trace import SpanKind
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_after_delay,
-    wait_random_exponential,
-)
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity.stop import stop_base
 
 from shared_runtime import outbox, replays
 from shared_runtime.consumer import HANDLER_TIMEOUT_S, Consumer, Loader, Registration
@@ -156,7 +151,7 @@ class Processor:
         """
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(is_conflict),
-            stop=stop_after_attempt(CONFLICT_ATTEMPTS) | stop_after_delay(LOCK_TIMEOUT_S),
+            stop=stop_after_attempt(CONFLICT_ATTEMPTS) | _WaitedForLock(),
             wait=wait_random_exponential(multiplier=0.01, max=0.25),
             reraise=True,
         ):
@@ -335,6 +330,15 @@ class Processor:
                 ordered = [changed[key] for key in sorted(changed, key=_rank)]
                 writes += store.writes(ordered, states.known.get(state, {}))
         return writes
+
+
+class _WaitedForLock(stop_base):
+    """Whether the last attempt ended at a lock for which it has waited, and not at one that it would not wait for."""
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        waited_s = retry_state.seconds_since_start or 0.0
+        return isinstance(error, asyncpg.LockNotAvailableError) and waited_s >= LOCK_TIMEOUT_S
 
 
 def _without_own_frame(error: E) -> E:

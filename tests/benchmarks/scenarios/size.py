@@ -20,6 +20,8 @@ from shared_runtime.envelope import new_id
 NAME = "size"
 SCHEDULED_QUERY = SUITE_SCHEDULED + " AND delivery_id > '{}'"
 """Those since a moment: the ids are in the order of time."""
+ROUNDS_OF_DRONES = 3
+"""For so many loads on the same servers the drones are enough that are asked for."""
 KEYS = {"package": "package_id", "inbox": "message_id", "outbox": "id"}
 """The tables of which the key is not `delivery_id`."""
 SECTION = """## Full databases
@@ -57,7 +59,8 @@ def turns(sizes: Iterable[int]) -> list[int]:
 
 
 async def _measure(options: argparse.Namespace, deliveries: int) -> Figures:
-    with suite_at_work(options) as (running, measurement):
+    drones = options.drones * options.rounds // ROUNDS_OF_DRONES
+    with suite_at_work(options, drones=drones) as (running, measurement):
         begin = time.monotonic()
         completed_id, owner_id = await fill(running, deliveries)
         filled_s = time.monotonic() - begin
