@@ -139,7 +139,10 @@ async def play(scenarios: Iterable[Scenario], options: argparse.Namespace) -> tu
     failed: dict[str, str] = {}
     for scenario in scenarios:
         try:
-            measured[scenario.name] = await scenario.measure(options)
+            figures = await scenario.measure(options)
+            # What cannot be told is found out now, and not when everything else is measured.
+            scenario.section(figures)
+            measured[scenario.name] = figures
         except LostWork as lost:
             measured[scenario.name] = {"wrong": [str(lost)]}
         except Exception as error:

@@ -299,7 +299,10 @@ async def test_a_scenario_that_cannot_be_measured_does_not_take_the_others_with_
     async def loses(_options: argparse.Namespace) -> run.Figures:
         raise LostWork("3 of 4")
 
+    def cannot_tell(_figures: run.Figures) -> str:
+        raise ZeroDivisionError("no second passed")
+
     scenarios = [Scenario("one", fails, str), Scenario("other", works, str), Scenario("third", loses, str)]
-    measured, failed = await run.play(scenarios, argparse.Namespace())
+    measured, failed = await run.play([*scenarios, Scenario("fourth", works, cannot_tell)], argparse.Namespace())
     assert measured == {"other": {"wrong": []}, "third": {"wrong": ["3 of 4"]}}
-    assert failed == {"one": "ConnectionError: no broker"}
+    assert failed == {"one": "ConnectionError: no broker", "fourth": "ZeroDivisionError: no second passed"}

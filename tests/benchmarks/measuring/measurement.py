@@ -114,7 +114,6 @@ class Measurement:
             "twice": twice,
             "asked_per_s": round(rate_per_s, 1),
             "scheduled_per_s": round(len(done_s) / max(done_s), 1),
-            "scheduled_in_second": by_second(done_s),
             "scheduled_in_second_by_partition": _by_partition(dict(zip(due_ns, done_s, strict=True)), by_second),
             **output,
             "scheduled_ms": summary(latencies_ms),
