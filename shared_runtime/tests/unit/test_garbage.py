@@ -30,6 +30,7 @@ def fail(_message: Large, _work: UnitOfWork) -> None:
 
 
 async def fail_later(_message: Large, _work: UnitOfWork) -> None:
+    # Suspended once, as a handler that asks somebody else.
     await asyncio.sleep(0)
     raise ConnectionError("the partner is away")
 

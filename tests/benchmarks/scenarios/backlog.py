@@ -11,6 +11,7 @@ from measuring.measurement import moment_of, rate_between
 from measuring.usage import forget_peak, largest_mib, peak_mib, resident_mib
 
 from local_stack.part import Part
+from scenarios.memory import SETTLING_S
 from scenarios.scenario import Figures, Scenario, faults_of, suite_at_work
 
 CONSUMERS = ("package_service", "drone_scheduler", "delivery")
@@ -32,7 +33,6 @@ use, in MiB: before the stop, at most while the first and the second half was dr
 # The rate in between: neither the start nor the end, where one waits for another.
 LOW, HIGH = 0.1, 0.9
 FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-SETTLING_S = 5.0
 
 
 async def measure(options: argparse.Namespace) -> Figures:

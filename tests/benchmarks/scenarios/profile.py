@@ -1,13 +1,14 @@
 """What the services spend their processor time on at saturation, as a sampling profiler sees it from outside."""
 
 import argparse
+import asyncio
 import shutil
-import subprocess
 import sys
 import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from measuring.markdown import table
@@ -51,7 +52,7 @@ async def measure(options: argparse.Namespace) -> Figures:
         raise FileNotFoundError("py-spy is not there")
     with suite_at_work(options) as (running, measurement), tempfile.TemporaryDirectory() as folder:
         warm_per_s = await measurement.warm_up()
-        with ExitStack() as watched:
+        async with AsyncExitStack() as watched:
             files = {}
             for service in running.services:
                 if service.name not in CORE:
@@ -60,8 +61,8 @@ async def measure(options: argparse.Namespace) -> Figures:
                 settings = ("--rate", str(SAMPLES_PER_S), "--duration", str(int(options.seconds)), "--nonblocking")
                 output = ("--format", "raw", "--output", str(files[service.name]))
                 command = (profiler, "record", "--pid", str(service.process.record.pid), *settings, *output)
-                process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # noqa: ASYNC220
-                watched.callback(_end, process)
+                process = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=PIPE)
+                watched.push_async_callback(_end, process)
             # Somewhat longer than what is watched.
             saturation = await measurement.measure(warm_per_s, options.seconds * 1.5)
         shares = {name: shares_of(file.read_text().splitlines()) for name, file in files.items()}
@@ -69,16 +70,17 @@ async def measure(options: argparse.Namespace) -> Figures:
     return {"saturation": saturation, "shares": shares, "wrong": wrong + faults_of({"saturation": saturation})}
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+async def _end(process: Process) -> None:
     """Wait until it has written what it saw. Raises RuntimeError with what it said when it could not look."""
     try:
-        _, said = process.communicate(timeout=LIMIT_S)
-    except subprocess.TimeoutExpired:
+        async with asyncio.timeout(LIMIT_S):
+            _, said = await process.communicate()
+    except TimeoutError:
         process.kill()
-        process.communicate()
-        raise
+        await process.wait()
+        raise TimeoutError(f"the profiler did not end within {LIMIT_S:.0f} s") from None
     if process.returncode != 0:
-        raise RuntimeError(f"the profiler saw nothing: {said.strip()}")
+        raise RuntimeError(f"the profiler saw nothing: {said.decode(errors='replace').strip()}")
 
 
 def shares_of(stacks: Iterable[str]) -> dict[str, float]:
