@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
 from shared_runtime.errors import DatabaseUnavailable, outage_of, text_of
 
@@ -82,23 +81,36 @@ class Database:
 
         Raises DatabaseUnavailable when the database is out of reach; then the commit may or may not have happened.
         """
-        try:
-            connection = await self.pool.acquire(timeout=CONNECT_TIMEOUT_S)
-        except _FAILURES as error:
-            raise DatabaseUnavailable(text_of(error)) from error
-        try:
+        async with self.connection() as connection:
             transaction = connection.transaction()
             await transaction.start()
-            yield cast("asyncpg.Connection", connection)
-            await transaction.commit()
-            committed()
+            try:
+                yield connection
+                await transaction.commit()
+                committed()
+            except Exception as error:
+                # A server that does not answer would not answer that either.
+                if _outage(error, connection) is None:
+                    await _roll_back(connection, transaction)
+                raise
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection on which each statement is a transaction of its own: two ways less for one that looks for work.
+
+        Raises DatabaseUnavailable when the database is out of reach; then a statement may or may not have had effect.
+        """
+        try:
+            pooled = await self.pool.acquire(timeout=CONNECT_TIMEOUT_S)
+        except _FAILURES as error:
+            raise DatabaseUnavailable(text_of(error)) from error
+        connection = cast("asyncpg.Connection", pooled)
+        try:
+            yield connection
         except BaseException as error:
             outage = _outage(error, connection)
             if outage is not None or not isinstance(error, Exception):
-                # Not rolled back: a server that does not answer would not answer that either.
                 _terminate(connection)
-            else:
-                await _roll_back(connection, transaction)
             if outage is None or outage is error:
                 raise
             raise outage from error
@@ -106,17 +118,17 @@ class Database:
             # Now and then the pool closes a connection instead, which takes a while and may fail. The pool is rid of it
             # then, and what is committed is committed.
             with suppress(*_FAILURES):
-                await self.pool.release(connection)
+                await self.pool.release(pooled)
 
 
-def _outage(error: BaseException, connection: PoolConnectionProxy) -> DatabaseUnavailable | None:
+def _outage(error: BaseException, connection: asyncpg.Connection) -> DatabaseUnavailable | None:
     # asyncpg raises an InterfaceError for a connection that is gone, and for arguments that fit no parameter, too.
     if isinstance(error, asyncpg.InterfaceError) and _is_gone(connection):
         return DatabaseUnavailable(text_of(error))
     return outage_of(error)
 
 
-def _is_gone(connection: PoolConnectionProxy) -> bool:
+def _is_gone(connection: asyncpg.Connection) -> bool:
     try:
         return connection.is_closed()
     except asyncpg.InterfaceError:
@@ -124,12 +136,12 @@ def _is_gone(connection: PoolConnectionProxy) -> bool:
         return True
 
 
-def _terminate(connection: PoolConnectionProxy) -> None:
+def _terminate(connection: asyncpg.Connection) -> None:
     if not _is_gone(connection):
         connection.terminate()
 
 
-async def _roll_back(connection: PoolConnectionProxy, transaction: Any) -> None:
+async def _roll_back(connection: asyncpg.Connection, transaction: Any) -> None:
     try:
         await transaction.rollback()
     except _FAILURES:

@@ -83,7 +83,7 @@ class Deadlines:
         """Poll for ever."""
         before: list[Key] = []
         while True:
-            async with self._processor.database.transaction() as connection:
+            async with self._processor.database.connection() as connection:
                 keys = [record[0] for record in await connection.fetch(self._select)]
             if keys:
                 await self._handle(keys)

@@ -82,6 +82,7 @@ FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::bytea[], $6::int
           position)
 ORDER BY message.position
 """
+_ANY = "SELECT EXISTS (SELECT FROM held_message WHERE subscription = ANY($1::text[]))"
 # A session is due when its head is: the followers wait for it however long ago they came.
 _DUE_SESSIONS = """
 SELECT subscription, session_id FROM (
@@ -160,6 +161,11 @@ async def insert(connection: asyncpg.Connection, messages: Sequence[HeldMessage]
         [message.pause_s for message in messages],
         [message.is_parked for message in messages],
     )
+
+
+async def is_empty(connection: asyncpg.Connection, subscriptions: Iterable[str]) -> bool:
+    """Whether nothing of these subscriptions is held, parked messages included."""
+    return not await connection.fetchval(_ANY, list(subscriptions))
 
 
 async def due_sessions(

@@ -16,6 +16,8 @@ from shared_runtime.processor import Ending, Job, Processor, Source
 from shared_runtime.retry import pause_before_next_attempt_s
 
 POLL_INTERVAL_S = 0.2
+WHILE_EMPTY_S = 1.0
+"""Between two looks while nothing is held. What this process holds ends it; another one may hold something and die."""
 SESSIONS_PER_POLL = 100
 MESSAGES_PER_TURN = 100
 """Of one session, before the others have theirs: one that waited for support may have thousands, and get more."""
@@ -103,16 +105,32 @@ class HeldRetries:
         clock = asyncio.get_running_loop()
         while True:
             started = clock.time()
-            async with self._processor.database.transaction() as connection:
-                if self._unfinished is not None:
-                    await held.end(connection, self._unfinished)
-                sessions = await held.due_sessions(connection, self._sources, limit=SESSIONS_PER_POLL)
-            self._unfinished = None
+            sessions = await self._look()
             look_s = clock.time() - started
-            attempts = sum([await self._retry(self._sources[name], session_id) for name, session_id in sessions])
+            attempts = sum([await self._retry(self._sources[name], session_id) for name, session_id in sessions or ()])
             if attempts < SESSIONS_PER_POLL:
                 # A long table takes long to look through: leave the database most of its time for other things.
-                await asyncio.sleep(max(POLL_INTERVAL_S, 5 * look_s))
+                await self._rest(max(POLL_INTERVAL_S, 5 * look_s), is_empty=sessions is None)
+
+    async def _look(self) -> list[tuple[str, str]] | None:
+        """Subscription and session of those that are due. None when nothing is held at all."""
+        self._processor.has_held.clear()
+        if self._unfinished is not None:
+            async with self._processor.database.transaction() as connection:
+                await held.end(connection, self._unfinished)
+            self._unfinished = None
+        async with self._processor.database.connection() as connection:
+            if await held.is_empty(connection, self._sources):
+                return None
+            return await held.due_sessions(connection, self._sources, limit=SESSIONS_PER_POLL)
+
+    async def _rest(self, pause_s: float, *, is_empty: bool) -> None:
+        if not is_empty:
+            await asyncio.sleep(pause_s)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WHILE_EMPTY_S):
+                await self._processor.has_held.wait()
 
     async def _retry(self, subscription: SubscriptionSource, session_id: str) -> int:
         """Try the messages of the session until one has to wait, or others have waited. Returns how many were tried."""

@@ -144,6 +144,7 @@ class SubscriptionSource(Source):
             case Ending.DUPLICATE:
                 series(DUPLICATES, self.name).inc()
             case Ending.HELD:
+                self._processor.has_held.set()
                 series(RETRIED, self.name, kind).inc()
                 self._tell("message_held", job.envelope, job.error)
             case Ending.DEAD_LETTERED:

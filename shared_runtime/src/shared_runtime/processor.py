@@ -125,6 +125,8 @@ class Processor:
         self.source = f"/services/{consumer.service}"
         self.counted_attempt = asyncio.Lock()
         """Held during an attempt that is counted because the process may die of it: only one message is to blame."""
+        self.has_held = asyncio.Event()
+        """Set when a message was held. The loop over held sessions clears it before it looks."""
 
     def envelope_for(self, kind: str, *, correlation_id: str = "", traceparent: str | None = None) -> Envelope:
         """Attributes for work that came by no message: a command, a due row, a tick."""

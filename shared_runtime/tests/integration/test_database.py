@@ -1,7 +1,8 @@
 """A lost connection is an outage and not a refusal, whatever asyncpg calls it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import asyncpg
@@ -51,6 +52,25 @@ async def test_a_transaction_is_rolled_back_when_its_block_raises(database: Data
         assert await connection.fetchval("SELECT to_regclass('dropped')") is None
 
 
+@pytest.fixture(params=["transaction", "connection"])
+def opened(request: pytest.FixtureRequest, database: Database) -> Callable[[], AbstractAsyncContextManager[Any]]:
+    """Both ways to a connection."""
+    way: Callable[[], AbstractAsyncContextManager[Any]] = getattr(database, request.param)
+    return way
+
+
+async def test_each_statement_outside_a_transaction_is_one_of_its_own(database: Database) -> None:
+    async def fail() -> None:
+        async with database.connection() as connection:
+            await connection.execute("CREATE TABLE stays (number integer)")
+            raise KeyError("bug")
+
+    with pytest.raises(KeyError):
+        await fail()
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM stays") == 0
+
+
 async def lose(connection: asyncpg.Connection) -> None:
     await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
@@ -81,10 +101,21 @@ async def is_closed(connection: asyncpg.Connection) -> None:
     await eventually(look)
 
 
-@pytest.mark.parametrize("failure", [lose, use_after_loss, lose_then_commit])
-async def test_a_lost_connection_is_an_outage(database: Database, failure) -> None:
+async def test_a_connection_lost_before_the_commit_is_an_outage(database: Database) -> None:
     async def work() -> None:
         async with database.transaction() as connection:
+            await lose_then_commit(connection)
+
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable):
+            await work()
+    await works(database)
+
+
+@pytest.mark.parametrize("failure", [lose, use_after_loss])
+async def test_a_lost_connection_is_an_outage(database: Database, opened, failure) -> None:
+    async def work() -> None:
+        async with opened() as connection:
             await failure(connection)
 
     for _ in range(3):
@@ -104,10 +135,10 @@ async def test_a_lost_connection_is_an_outage(database: Database, failure) -> No
     ],
 )
 async def test_a_wrong_query_is_no_outage(
-    database: Database, statement: str, arguments: tuple[object, ...], error: type[Exception]
+    database: Database, opened, statement: str, arguments: tuple[object, ...], error: type[Exception]
 ) -> None:
     async def work() -> None:
-        async with database.transaction() as connection:
+        async with opened() as connection:
             await connection.fetchval(statement, *arguments)
 
     for _ in range(3):
@@ -116,9 +147,9 @@ async def test_a_wrong_query_is_no_outage(
     await works(database)
 
 
-async def test_a_cancelled_transaction_gives_its_connection_back(database: Database) -> None:
+async def test_whoever_is_cancelled_gives_its_connection_back(database: Database, opened) -> None:
     async def work() -> None:
-        async with database.transaction() as connection:
+        async with opened() as connection:
             began.set()
             await connection.fetchval("SELECT pg_sleep(60)")
 

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -156,18 +155,15 @@ class Looked(Exception):
 def time_in_hand() -> Iterator[None]:
     """Nothing is due by itself, and the loop over held sessions ends after one look."""
 
-    async def end_of_look(_pause_s: float) -> None:
+    async def end_of_look(_retries: HeldRetries, _pause_s: float, *, is_empty: bool) -> None:
         raise Looked
 
-    one_look = SimpleNamespace(
-        **{name: getattr(asyncio, name) for name in ("get_running_loop", "timeout", "Lock")} | {"sleep": end_of_look}
-    )
     with (
         mock.patch.object(retrying, "FIRST_PAUSE_S", 600.0),
         mock.patch.object(retrying, "LONGEST_PAUSE_S", 600.0),
         mock.patch.object(held_retries, "LEASE_S", 600.0),
         mock.patch.object(held_retries, "WHILE_PAUSED_S", 600.0),
-        mock.patch.object(held_retries, "asyncio", one_look),
+        mock.patch.object(HeldRetries, "_rest", end_of_look),
     ):
         yield
 
