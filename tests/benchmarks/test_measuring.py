@@ -20,6 +20,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from peers.suite import handled
 from shared_contracts.delivery.v1 import DeliveryScheduled
 from shared_contracts.example_messages import EXAMPLES
 from shared_runtime.envelope import BATCH, JSON, Envelope, encode_batch, headers_of
@@ -204,3 +205,14 @@ async def test_who_shares_a_processor_waits_for_it() -> None:
     assert min(used.values()) >= 190
     # What each of them used, the other one waited for, but for the start and the end.
     assert sum(waited.values()) >= 150
+
+
+def test_what_a_service_has_handled_is_read_from_its_page_of_figures() -> None:
+    page = """# TYPE messages_handled_total counter
+messages_handled_total{subscription="a",type="scheduled.v1"} 12000.0
+messages_handled_total{subscription="b",type="scheduled.v1"} 3.0
+messages_handled_total{subscription="a",type="rescheduled.v1"} 7.0
+messages_received_total{subscription="a",type="scheduled.v1"} 99.0
+"""
+    assert handled(page, "scheduled.v1") == 12_003
+    assert handled("", "scheduled.v1") == 0

@@ -4,7 +4,9 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -39,9 +41,18 @@ Sample = tuple[float, int]
 class Measurement:
     """One contender at work, and what it has been asked for so far."""
 
-    def __init__(self, running: Running, connections: int, drones: int, ports: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        running: Running,
+        connections: int,
+        drones: int,
+        ports: Sequence[int] = (),
+        scheduled: Callable[[], Awaitable[int]] | None = None,
+    ) -> None:
+        """`scheduled` says how many requests are scheduled; when it is not given, ingestion's table is asked."""
         self._running, self._connections, self._drones = running, connections, drones
         self._ports = ports or (running.port,)
+        self._scheduled = scheduled
         self.accepted = 0
 
     async def warm_up(self) -> float:
@@ -139,34 +150,39 @@ class Measurement:
 
     async def scheduled(self) -> int:
         """How many requests are scheduled now."""
+        async with self._counting() as scheduled:
+            return await scheduled()
+
+    @asynccontextmanager
+    async def _counting(self) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+        if self._scheduled is not None:
+            yield self._scheduled
+            return
         connection = await asyncpg.connect(self._running.ingestion_url)
         try:
-            count: int = await connection.fetchval(self._running.scheduled_query)
+            yield partial(connection.fetchval, self._running.scheduled_query)
         finally:
             await connection.close()
-        return count
 
     async def wait_for(self, count: int) -> list[Sample]:
         """Wait until so many are scheduled. Returns how it went, look by look.
 
         Counting costs the database time, so it is asked seldom until the end. Raises LostWork.
         """
-        connection = await asyncpg.connect(self._running.ingestion_url)
-        begin, at_begin = time.monotonic(), await connection.fetchval(self._running.scheduled_query)
-        samples = [(begin, at_begin)]
-        limit_s = LIMIT_S + max(0, count - at_begin) / SLOWEST_PER_S
-        try:
-            async with asyncio.timeout(limit_s):
-                while samples[-1][1] < count:
-                    for part in self._running.parts:
-                        part.process.require_running()
-                    await asyncio.sleep(_until_next_look_s(samples, count))
-                    scheduled = await connection.fetchval(self._running.scheduled_query)
-                    samples.append((time.monotonic(), scheduled))
-        except TimeoutError:
-            raise LostWork(f"{samples[-1][1]} of {count} requests were scheduled within {limit_s:.0f} s") from None
-        finally:
-            await connection.close()
+        async with self._counting() as scheduled:
+            begin, at_begin = time.monotonic(), await scheduled()
+            samples = [(begin, at_begin)]
+            limit_s = LIMIT_S + max(0, count - at_begin) / SLOWEST_PER_S
+            try:
+                async with asyncio.timeout(limit_s):
+                    while samples[-1][1] < count:
+                        for part in self._running.parts:
+                            part.process.require_running()
+                        await asyncio.sleep(_until_next_look_s(samples, count))
+                        number = await scheduled()
+                        samples.append((time.monotonic(), number))
+            except TimeoutError:
+                raise LostWork(f"{samples[-1][1]} of {count} requests were scheduled within {limit_s:.0f} s") from None
         return samples
 
     def _within_drones(self, requests: int) -> int:

@@ -36,7 +36,6 @@ LIMIT_S = 180.0
 _LOOK_AGAIN_S = 0.1
 # The hot delivery gets other times again and again. It stays scheduled, with the drone it has.
 SCHEDULED_STAGES = "stage IN ('Created', 'Rescheduled')"
-SCHEDULED_QUERY = f"SELECT count(*) FROM delivery_progress WHERE {SCHEDULED_STAGES}"  # noqa: S608
 HOT_EVIDENCE = Evidence(
     deliveries={
         **SUITE_EVIDENCE.deliveries,
@@ -80,7 +79,6 @@ async def measure(options: argparse.Namespace) -> Figures:
         warm_per_s = await measurement.warm_up()
         saturation = await measurement.measure(warm_per_s, options.seconds)
         asked_per_s = saturation["scheduled_per_s"] / 2
-        running.scheduled_query = SCHEDULED_QUERY
         seconds = options.seconds * LONGER
         async with Observer.watching(running.broker_url, DeliveryScheduled) as observer:
             before = await measurement.at_rate(observer, asked_per_s, seconds)

@@ -45,7 +45,7 @@ def suite_at_work(
     """The suite with at least so many drones, and what measures it."""
     drones = max(drones, options.drones)
     with Suite().running(drones, is_traced=is_traced, replicas=replicas) as running:
-        yield running, Measurement(running, options.connections, drones, running.ports)
+        yield running, Measurement(running, options.connections, drones, running.ports, running.scheduled)
 
 
 def faults_of(figures_by_name: Mapping[str, Figures]) -> list[str]:

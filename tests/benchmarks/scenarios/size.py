@@ -12,14 +12,12 @@ from measuring.markdown import spread, table
 from measuring.svg import bar_chart
 
 from peers.suite import CORE, RunningSuite
-from peers.work import SUITE_EVIDENCE, SUITE_SCHEDULED, Evidence
+from peers.work import SUITE_EVIDENCE, Evidence
 from scenarios.filling import FINISHED_TABLES, fill
 from scenarios.scenario import Figures, Scenario, faults_of, picture_of, suite_at_work, suite_cpu_ms
 from shared_runtime.envelope import new_id
 
 NAME = "size"
-SCHEDULED_QUERY = SUITE_SCHEDULED + " AND delivery_id > '{}'"
-"""Those since a moment: the ids are in the order of time."""
 ROUNDS_OF_DRONES = 3
 """For so many loads on the same servers the drones are enough that are asked for."""
 KEYS = {"package": "package_id", "inbox": "message_id", "outbox": "id"}
@@ -67,8 +65,6 @@ async def _measure(options: argparse.Namespace, deliveries: int) -> Figures:
         wrong = await _old_faults(running, deliveries, completed_id, owner_id)
         stored_mib = await _stored_mib(running)
         since = new_id()
-        # To look through the old ones at each look would take more of the processors than what is measured.
-        running.scheduled_query = SCHEDULED_QUERY.format(since)
         warm_per_s = await measurement.warm_up()
         loads = [await measurement.measure(warm_per_s, options.seconds) for _ in range(options.rounds)]
         wrong += await running.verify(measurement.accepted, evidence_since(since))
