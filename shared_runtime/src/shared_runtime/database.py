@@ -81,39 +81,49 @@ class Database:
 
         Raises DatabaseUnavailable when the database is out of reach; then the commit may or may not have happened.
         """
-        async with self.connection() as connection:
+        async with self._lent() as connection:
             transaction = connection.transaction()
-            await transaction.start()
             try:
+                await transaction.start()
                 yield connection
                 await transaction.commit()
                 committed()
-            except Exception as error:
-                # A server that does not answer would not answer that either.
-                if _outage(error, connection) is None:
+            except BaseException as error:
+                outage = _outage(error, connection)
+                if outage is not None or not isinstance(error, Exception):
+                    # Not rolled back: a server that does not answer would not answer that either.
+                    _terminate(connection)
+                else:
                     await _roll_back(connection, transaction)
-                raise
+                if outage is None or outage is error:
+                    raise
+                raise outage from error
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection on which each statement is a transaction of its own: two ways less for one that looks for work.
+        """A connection on which each statement is a transaction of its own: one round trip for a look instead of three.
 
         Raises DatabaseUnavailable when the database is out of reach; then a statement may or may not have had effect.
         """
+        async with self._lent() as connection:
+            try:
+                yield connection
+            except BaseException as error:
+                outage = _outage(error, connection)
+                if outage is not None or not isinstance(error, Exception):
+                    _terminate(connection)
+                if outage is None or outage is error:
+                    raise
+                raise outage from error
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[asyncpg.Connection]:
         try:
             pooled = await self.pool.acquire(timeout=CONNECT_TIMEOUT_S)
         except _FAILURES as error:
             raise DatabaseUnavailable(text_of(error)) from error
-        connection = cast("asyncpg.Connection", pooled)
         try:
-            yield connection
-        except BaseException as error:
-            outage = _outage(error, connection)
-            if outage is not None or not isinstance(error, Exception):
-                _terminate(connection)
-            if outage is None or outage is error:
-                raise
-            raise outage from error
+            yield cast("asyncpg.Connection", pooled)
         finally:
             # Now and then the pool closes a connection instead, which takes a while and may fail. The pool is rid of it
             # then, and what is committed is committed.

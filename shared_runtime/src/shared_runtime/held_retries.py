@@ -129,7 +129,7 @@ class HeldRetries:
             await asyncio.sleep(pause_s)
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(WHILE_EMPTY_S):
+            async with asyncio.timeout(max(WHILE_EMPTY_S, pause_s)):
                 await self._processor.has_held.wait()
 
     async def _retry(self, subscription: SubscriptionSource, session_id: str) -> int:

@@ -147,6 +147,17 @@ async def test_a_wrong_query_is_no_outage(
     await works(database)
 
 
+async def test_two_statements_at_once_are_no_outage_although_it_cannot_be_rolled_back(database: Database) -> None:
+    async def work() -> None:
+        async with database.transaction() as connection:
+            await asyncio.gather(connection.fetchval("SELECT pg_sleep(60)"), connection.fetchval("SELECT 1"))
+
+    for _ in range(3):
+        with pytest.raises(asyncpg.InterfaceError, match="another operation is in progress"):
+            await work()
+    await works(database)
+
+
 async def test_whoever_is_cancelled_gives_its_connection_back(database: Database, opened) -> None:
     async def work() -> None:
         async with opened() as connection:

@@ -174,7 +174,7 @@ class Measurement:
             samples = [(begin, at_begin)]
             limit_s = LIMIT_S + max(0, count - at_begin) / SLOWEST_PER_S
             try:
-                async with asyncio.timeout(limit_s):
+                async with asyncio.timeout(limit_s) as limit:
                     while samples[-1][1] < count:
                         for part in self._running.parts:
                             part.process.require_running()
@@ -182,6 +182,8 @@ class Measurement:
                         number = await scheduled()
                         samples.append((time.monotonic(), number))
             except TimeoutError:
+                if not limit.expired():
+                    raise
                 raise LostWork(f"{samples[-1][1]} of {count} requests were scheduled within {limit_s:.0f} s") from None
         return samples
 

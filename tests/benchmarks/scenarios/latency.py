@@ -38,7 +38,7 @@ threads together were ready to run, and had to wait because the processors were 
 
 async def measure(options: argparse.Namespace) -> Figures:
     """The suite, then the floor: saturation, then both rates."""
-    with suite_at_work(options) as (suite, measurement):
+    with suite_at_work(options, counts_rows=True) as (suite, measurement):
         figures = await _measure(suite, measurement, options.seconds)
     drones = options.drones * MORE_DRONES
     with FLOOR.running(drones) as floor:

@@ -40,12 +40,21 @@ def picture_of(name: str) -> str:
 
 @contextmanager
 def suite_at_work(
-    options: argparse.Namespace, *, drones: int = 0, is_traced: bool = True, replicas: int = 1
+    options: argparse.Namespace,
+    *,
+    drones: int = 0,
+    is_traced: bool = True,
+    replicas: int = 1,
+    counts_rows: bool = False,
 ) -> Iterator[tuple[RunningSuite, Measurement]]:
-    """The suite with at least so many drones, and what measures it."""
+    """The suite with at least so many drones, and what measures it.
+
+    `counts_rows` says whether ingestion's rows tell how many are scheduled, as with a peer, instead of its figures.
+    """
     drones = max(drones, options.drones)
     with Suite().running(drones, is_traced=is_traced, replicas=replicas) as running:
-        yield running, Measurement(running, options.connections, drones, running.ports, running.scheduled)
+        scheduled = None if counts_rows else running.scheduled
+        yield running, Measurement(running, options.connections, drones, running.ports, scheduled)
 
 
 def faults_of(figures_by_name: Mapping[str, Figures]) -> list[str]:
