@@ -113,8 +113,8 @@ class RunningSuite:
     async def scheduled(self) -> int:
         """How many times ingestion's processes have handled DeliveryScheduled, as their figures tell.
 
-        Counting the rows would read them again at each look: beside a million others, all over the table, that took
-        PostgreSQL as much as the deliveries did. A page costs ingestion some milliseconds, whatever the size.
+        Counting the rows would read them again at each look. Beside a million others they lie all over the table, and
+        that was two fifths of all that PostgreSQL did. A page costs ingestion some milliseconds, whatever the size.
         """
         pages = [await asyncio.to_thread(_page, f"http://{LOOPBACK}:{port}/metrics") for port in self.ports]
         return sum(handled(page, DeliveryScheduled.message_type) for page in pages)
