@@ -7,9 +7,12 @@ from typing import Any
 from shared_runtime.context import current_step
 from shared_runtime.errors import DatabaseUnavailable, Overloaded
 from shared_runtime.processor import Ending, Job, Processor, Source
+from shared_runtime.rest import rest
 
 MAX_WAITING = 2_000
 MAX_BATCH = 200
+ENOUGH = 100
+"""So many are worth a transaction at once."""
 TIMEOUT_S = 10.0
 
 
@@ -45,7 +48,12 @@ class Commands:
             return await future
 
     async def run(self) -> None:
-        """Take whatever has arrived, for ever."""
+        """Take whatever has arrived, for ever.
+
+        After a transaction that several shared it rests. One that had a single command may be somebody's who sends them
+        one after the other, and would be half as fast.
+        """
+        clock = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
             batch: list[tuple[Job, asyncio.Future[Any]]] = []
@@ -56,8 +64,15 @@ class Commands:
                     batch.append((job, future))
             if not self._waiting:
                 self._wake.clear()
+            began_at_s = clock.time()
             if batch:
                 await self._run_batch(batch)
+            if len(batch) > 1:
+                await rest(clock.time() - began_at_s, self.has_enough)
+
+    def has_enough(self) -> bool:
+        """Whether enough commands wait for the next transaction."""
+        return len(self._waiting) >= ENOUGH
 
     def refuse_waiting(self) -> None:
         """Nobody is going to run what waits: the service stops."""

@@ -12,6 +12,7 @@ import structlog
 from shared_runtime.envelope import ATTRIBUTES_BYTES, Envelope, Undecodable
 from shared_runtime.errors import DatabaseUnavailable, DeadLetterReason, StatementTimedOut, text_of
 from shared_runtime.messages import MessageProcessor
+from shared_runtime.rest import rest
 
 log = structlog.get_logger(__name__)
 
@@ -23,12 +24,9 @@ APART_S = 10.0
 """How long a partition that is slow, or cannot go on, stays on its own before it is tried with the others again."""
 GATHER_S = 0.01
 """How long a transaction waits at most for partitions that are about to hand something over."""
-MAX_REST_S = 0.05
 ENOUGH_BYTES = 64 * 1024
 """So much, about a hundred events, is worth a transaction at once."""
 TYPICAL_EVENT_BYTES = ATTRIBUTES_BYTES + 200
-LOOK_AGAIN_S = 0.005
-"""How often a rest looks whether enough is there. To be told of every message would cost more than ten looks."""
 
 
 class Partition(Protocol):
@@ -57,11 +55,7 @@ class Share:
 
 
 class GroupCommit:
-    """The common transactions of a subscription. After each of them the group rests, so that more arrives for the next.
-
-    What a transaction costs beside its messages (ways to the database, a publication with its confirm, the waking up of
-    all who take part) is about the same for one message as for a hundred.
-    """
+    """The common transactions of a subscription. After each of them it rests, so that more arrives for the next one."""
 
     def __init__(self, messages: MessageProcessor) -> None:
         self.messages = messages
@@ -101,7 +95,7 @@ class GroupCommit:
             finally:
                 for share in shares:
                     share.outcome.cancel()
-            await self._rest(clock.time() - began_at_s)
+            await rest(clock.time() - began_at_s, self.has_enough)
 
     async def _gather(self) -> None:
         # Those of the transaction before acknowledge it, and then take what has arrived meanwhile.
@@ -112,21 +106,11 @@ class GroupCommit:
                     await self._came.wait()
                     self._came.clear()
 
-    async def _rest(self, took_s: float) -> None:
-        """Wait as long as the transaction took, unless enough is there for the next one.
-
-        It takes the longer the more others want the processors, and then all of them gain from larger batches.
-        """
-        clock = asyncio.get_running_loop()
-        end_s = clock.time() + min(took_s, MAX_REST_S)
-        while (left_s := end_s - clock.time()) > 0 and self._waiting_bytes < ENOUGH_BYTES:
-            await asyncio.sleep(min(left_s, LOOK_AGAIN_S))
-
-    @property
-    def _waiting_bytes(self) -> int:
-        """About how much is there for the next transaction. Of partitions that cannot go on nothing counts."""
+    def has_enough(self) -> bool:
+        """Whether enough is there for the next transaction. Of partitions that cannot go on nothing counts."""
         handed_over = sum(len(share.received) for share in self._waiting) * TYPICAL_EVENT_BYTES
-        return handed_over + sum(partition.waiting_bytes for partition in self.partitions if partition.is_coming)
+        arrived = sum(partition.waiting_bytes for partition in self.partitions if partition.is_coming)
+        return handed_over + arrived >= ENOUGH_BYTES
 
     async def _commit(self, shares: Sequence[Share]) -> None:
         """Run the transaction, and tell each share what came of it.

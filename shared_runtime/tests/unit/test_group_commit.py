@@ -348,42 +348,51 @@ async def test_who_is_on_its_own_waits_for_no_turn(group: GroupCommit, messages:
     await soon(first)
 
 
-async def test_a_rest_ends_when_enough_is_there(group: GroupCommit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "MAX_REST_S", 60.0)
+def test_what_all_partitions_have_together_is_enough(messages: Messages) -> None:
+    group = group_of(messages)
     one, other = Coming(), Coming()
     group.partitions += [one, other]
-    rest = asyncio.create_task(group._rest(60.0))
-    await one.is_looked_at_again()
-    assert not rest.done()
+    assert not group.has_enough()
     one.bytes = other.bytes = group_commit.ENOUGH_BYTES // 2
-    await soon(rest)
+    assert group.has_enough()
 
 
-async def test_what_cannot_go_on_is_not_enough(group: GroupCommit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "MAX_REST_S", 60.0)
-    in_trouble = Coming()
-    in_trouble.bytes, in_trouble.has_something = group_commit.ENOUGH_BYTES, False
-    group.partitions.append(in_trouble)
-    rest = asyncio.create_task(group._rest(60.0))
-    await in_trouble.is_looked_at_again()
-    assert not rest.done()
-    in_trouble.has_something = True
-    await soon(rest)
-
-
-async def test_what_was_handed_over_can_be_enough(messages: Messages, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_go_on_is_not_enough(messages: Messages) -> None:
     group = group_of(messages)
-    events = group_commit.ENOUGH_BYTES // group_commit.TYPICAL_EVENT_BYTES + 1
-    share = asyncio.create_task(processor(group).process(["a"] * events))
+    in_trouble = Coming(has_something=False)
+    in_trouble.bytes = group_commit.ENOUGH_BYTES
+    group.partitions.append(in_trouble)
+    assert not group.has_enough()
+    in_trouble.has_something = True
+    assert group.has_enough()
+
+
+async def test_what_was_handed_over_can_be_enough(messages: Messages) -> None:
+    group = group_of(messages)
+    events = group_commit.ENOUGH_BYTES // group_commit.TYPICAL_EVENT_BYTES
+    shares = [asyncio.create_task(processor(group).process(["a"] * events))]
     await waiting(group, messages, under_way=0, shares=1)
-    monkeypatch.setattr(group_commit, "MAX_REST_S", 60.0)
-    await soon(asyncio.create_task(group._rest(60.0)))
-    share.cancel()
+    assert not group.has_enough()
+    shares.append(asyncio.create_task(processor(group).process(["b"])))
+    await waiting(group, messages, under_way=0, shares=2)
+    assert group.has_enough()
+    for share in shares:
+        share.cancel()
 
 
-async def test_a_rest_takes_as_long_as_the_transaction_and_no_longer_than_the_longest(
+async def test_partitions_take_nothing_before_the_rest_after_a_transaction_is_over(
     group: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await soon(asyncio.create_task(group._rest(60.0)))
-    monkeypatch.setattr(group_commit, "MAX_REST_S", 60.0)
-    await soon(asyncio.create_task(group._rest(0.01)))
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def rest(took_s: float, is_enough: Callable[[], bool]) -> None:
+        assert is_enough == group.has_enough
+        begun.set()
+        await may_end.wait()
+
+    monkeypatch.setattr(group_commit, "rest", rest)
+    await soon(asyncio.create_task(processor(group).process(["a"])))
+    await soon(asyncio.create_task(begun.wait()))
+    assert not group.is_open.is_set()
+    may_end.set()
+    await soon(asyncio.create_task(processor(group).turn()))
