@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from measuring.markdown import table
 from scenarios.backlog import growth
 from scenarios.hot import LEAST_SHARE, share_left
-from scenarios.size import median_rates
+from scenarios.size import ratios
 
 Figures = dict[str, Any]
 
@@ -93,11 +93,11 @@ def _targets(run: Figures) -> Iterator[Target]:
         name = "memory in the second half of a backlog, in that of the first"
         yield at_most(name, MOST_GROWTH, grown, form=".2f", note=f" ({process})")
     if "size" in scenarios:
-        rates = median_rates(scenarios["size"])
-        fewest = min(rates)
-        for many in sorted(rates)[1:]:
-            name = f"rate with {many:,} deliveries before, in that with {fewest:,}"
-            yield at_least(name, FULL_RATIO, rates[many] / rates[fewest])
+        by_size = ratios(scenarios["size"])
+        fewest, *more = sorted(by_size)
+        for many in more:
+            name = f"rate with {many:,} deliveries before, in the better one with {fewest:,}"
+            yield at_least(name, FULL_RATIO, by_size[many])
 
 
 def _of_peers(rounds: Sequence[Sequence[Figures]]) -> Iterator[Target]:
