@@ -249,8 +249,8 @@ def backlog_figures() -> dict[str, Any]:
 
 
 SIZES = {
-    "10000": {"stored_mib": 100.0, "loads": [a_load(scheduled_per_s=800.0)]},
-    "1000000": {"stored_mib": 5_000.0, "loads": [a_load(scheduled_per_s=600.0)]},
+    10_000: {"stored_mib": 100.0, "loads": [a_load(scheduled_per_s=800.0)]},
+    1_000_000: {"stored_mib": 5_000.0, "loads": [a_load(scheduled_per_s=600.0)]},
 }
 
 

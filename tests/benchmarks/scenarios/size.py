@@ -129,14 +129,11 @@ async def _stored_mib(running: RunningSuite) -> float:
 
 def ratios(figures: Figures) -> dict[int, float]:
     """The rate by how many deliveries there were before, in the better one of the two with the fewest."""
-    loads = _loads(figures)
-    best_per_s = max(_median_per_s(loads[min(loads)]), _median_per_s(figures["again"] or loads[min(loads)]))
-    return {deliveries: _median_per_s(some) / best_per_s for deliveries, some in loads.items()}
-
-
-def _loads(figures: Figures) -> dict[int, list[Figures]]:
-    # A report that was read has texts as keys.
-    return {int(deliveries): one["loads"] for deliveries, one in figures["sizes"].items()}
+    rates = {deliveries: _median_per_s(one["loads"]) for deliveries, one in figures["sizes"].items()}
+    best_per_s = rates[min(rates)]
+    if figures["again"]:
+        best_per_s = max(best_per_s, _median_per_s(figures["again"]))
+    return {deliveries: per_s / best_per_s for deliveries, per_s in rates.items()}
 
 
 def _median_per_s(loads: Iterable[Figures]) -> float:
@@ -145,20 +142,16 @@ def _median_per_s(loads: Iterable[Figures]) -> float:
 
 def section(figures: Figures) -> str:
     """A row per size, and one for the fewest deliveries again."""
-    loads, in_best = _loads(figures), ratios(figures)
+    sizes, in_best = figures["sizes"], ratios(figures)
     rows = [
-        (
-            f"{int(deliveries):,}",
-            f"{one['stored_mib']:,.0f}",
-            *_rates(one["loads"]),
-            f"{in_best[int(deliveries)]:.2f}",
-        )
-        for deliveries, one in figures["sizes"].items()
+        (f"{deliveries:,}", f"{one['stored_mib']:,.0f}", *_rates(one["loads"]), f"{in_best[deliveries]:.2f}")
+        for deliveries, one in sizes.items()
     ]
     if figures["again"]:
-        rows.append((f"{min(loads):,} again", "", *_rates(figures["again"]), ""))
+        rows.append((f"{min(sizes):,} again", "", *_rates(figures["again"]), ""))
     head = ("deliveries before", "MiB stored", "per second", "CPU ms per delivery", "load by load", "in the best")
-    return SECTION.format(rounds=len(loads[min(loads)]), picture=picture_of(NAME), table=table(head, rows))
+    rounds = len(sizes[min(sizes)]["loads"])
+    return SECTION.format(rounds=rounds, picture=picture_of(NAME), table=table(head, rows))
 
 
 def _rates(loads: Sequence[Figures]) -> tuple[str, str, str]:
@@ -171,9 +164,10 @@ def _rates(loads: Sequence[Figures]) -> tuple[str, str, str]:
 
 def drawing(figures: Figures) -> str:
     """A bar per size, and one for the fewest deliveries again."""
-    bars = {f"{deliveries:,} deliveries": _median_per_s(loads) for deliveries, loads in _loads(figures).items()}
+    sizes = figures["sizes"]
+    bars = {f"{deliveries:,} deliveries": _median_per_s(one["loads"]) for deliveries, one in sizes.items()}
     if figures["again"]:
-        bars[f"{min(_loads(figures)):,} again"] = _median_per_s(figures["again"])
+        bars[f"{min(sizes):,} again"] = _median_per_s(figures["again"])
     return bar_chart("Scheduled deliveries per second", bars)
 
 
